@@ -1,0 +1,64 @@
+//! Mail protocols without I/O: POP3, IMAP, SMTP, SASL and the `auth_http` exchange.
+//!
+//! Nothing here opens a socket, reads a clock, draws a random number or writes a log line: bytes, times and
+//! seeds are arguments, and what happened is a return value. That is what makes it possible to test every
+//! command in every state, with the input cut at every place.
+//!
+//! Each protocol has the same four files, so that knowing one is knowing all:
+//! `command` (what a client may say), `reply` (what we say), `front` (talks to clients) and `back` (logs in to
+//! upstreams). Fronts and backs are [`Dialogue`]s.
+
+pub mod dialogue;
+pub mod login;
+pub mod secret;
+pub mod violation;
+
+pub use dialogue::{Dialogue, Want};
+pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
+pub use secret::Secret;
+pub use violation::Violation;
+
+/// The protocols that gatepost speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051), as far as logging in goes.
+    Imap,
+    /// POP3 (RFC 1939) with CAPA (RFC 2449) and AUTH (RFC 5034).
+    Pop3,
+    /// SMTP (RFC 5321) with AUTH (RFC 4954).
+    Smtp,
+}
+
+impl Protocol {
+    /// The lower-case word of configuration, ALPN and `Auth-Protocol`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Smtp => "smtp",
+        }
+    }
+}
+
+/// Whether a plain connection may, or must, be upgraded to TLS (directive `starttls`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Starttls {
+    /// STARTTLS is neither offered nor accepted.
+    #[default]
+    Off,
+    /// STARTTLS is offered.
+    On,
+    /// STARTTLS is required before any command that authenticates.
+    Only,
+}
+
+/// Limits on what a client may do before it is logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest command, line end included, in bytes (`imap_client_buffer` and its siblings).
+    pub line: usize,
+    /// A session ends with this many malformed commands; 0 acts as 1 (`max_errors`).
+    pub errors: u64,
+    /// A session ends with the first command beyond this many (`max_commands`).
+    pub commands: u64,
+}

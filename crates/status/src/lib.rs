@@ -1,0 +1,1 @@
+//! What can be seen from outside, as functions of plain data. Nothing is served from here yet.
