@@ -8,6 +8,7 @@
 //! `command` (what a client may say), `reply` (what we say), `front` (talks to clients) and `back` (logs in to
 //! upstreams). Fronts and backs are [`Dialogue`]s.
 
+pub mod auth_http;
 pub mod dialogue;
 pub mod login;
 pub mod secret;
