@@ -13,6 +13,7 @@ pub mod counters;
 pub mod dialogue;
 pub mod line;
 pub mod login;
+pub mod sasl;
 pub mod secret;
 pub mod violation;
 
