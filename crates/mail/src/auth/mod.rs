@@ -1,6 +1,7 @@
 //! The authority: who may log in, and where each of them belongs.
 
 pub mod http;
+pub mod resolve;
 
 use std::future::Future;
 use std::io;
