@@ -1,5 +1,6 @@
 //! The authority: who may log in, and where each of them belongs.
 
+pub mod chain;
 pub mod http;
 pub mod resolve;
 
