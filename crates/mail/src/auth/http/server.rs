@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use nix::errno::Errno;
 use proto::Secret;
 use proto::auth_http::Header;
 use tokio::net::{TcpStream, UnixStream};
@@ -151,7 +152,7 @@ impl Server {
             let now = Instant::now();
             let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
             let connected = timeout_at(now + share, TcpStream::connect(addr)).await;
-            match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            match connected.unwrap_or_else(|_| Err(Errno::ETIMEDOUT.into())) {
                 Ok(stream) => return prompt(stream).map_err(|source| unconnected(&addr, source)),
                 Err(source) => failure = unconnected(&addr, source),
             }
