@@ -1,5 +1,9 @@
 //! The authority: who may log in, and where each of them belongs.
 
+pub mod chain;
+pub mod http;
+pub mod resolve;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
