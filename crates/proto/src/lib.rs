@@ -19,6 +19,7 @@ pub mod pop3;
 pub mod sasl;
 pub mod secret;
 pub mod settings;
+pub mod smtp;
 pub mod violation;
 
 #[cfg(test)]
