@@ -13,6 +13,7 @@ pub mod back;
 mod client;
 pub mod counters;
 pub mod dialogue;
+pub mod imap;
 pub mod line;
 mod line_front;
 pub mod login;
