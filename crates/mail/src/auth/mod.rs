@@ -1,5 +1,7 @@
 //! The authority: who may log in, and where each of them belongs.
 
+pub mod users;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
