@@ -8,11 +8,20 @@
 //! `command` (what a client may say), `reply` (what we say), `front` (talks to clients) and `back` (logs in to
 //! upstreams). Fronts and backs are [`Dialogue`]s.
 
+pub mod auth_http;
+pub mod back;
+pub mod counters;
 pub mod dialogue;
+pub mod line;
 pub mod login;
+pub mod sasl;
 pub mod secret;
 pub mod violation;
 
+#[cfg(test)]
+mod transcript;
+
+pub use back::{Action, Outcome};
 pub use dialogue::{Dialogue, Want};
 pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
 pub use secret::Secret;

@@ -66,6 +66,22 @@ pub enum Mechanism {
     None,
 }
 
+impl Mechanism {
+    /// The name as capability replies and log lines show it; clients may use any letter case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::Apop => "APOP",
+            Self::CramMd5 => "CRAM-MD5",
+            Self::External => "EXTERNAL",
+            Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
+            Self::None => "NONE",
+        }
+    }
+}
+
 /// The number that makes an APOP or CRAM-MD5 challenge unique.
 ///
 /// Printed as `<R.T@S>`, where S is the server's name (RFC 1939, section 7; the format of the originals).

@@ -10,6 +10,7 @@ use std::time::Duration;
 use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
+use crate::log::Escaped;
 
 /// What is known of a client before it says anything about itself.
 #[derive(Debug, Clone)]
@@ -169,7 +170,7 @@ pub enum Failure {
         server: String,
     },
     /// `Auth-Server` is neither an address nor a name nor a unix socket.
-    #[error("auth http server {server} sent invalid server address:\"{address}\"")]
+    #[error("auth http server {server} sent invalid server address:\"{}\"", Escaped(.address.as_bytes()))]
     InvalidAddress {
         /// The authority's name.
         server: String,
@@ -177,7 +178,7 @@ pub enum Failure {
         address: String,
     },
     /// `Auth-Port` is not a port.
-    #[error("auth http server {server} sent invalid server port:\"{port}\"")]
+    #[error("auth http server {server} sent invalid server port:\"{}\"", Escaped(.port.as_bytes()))]
     InvalidPort {
         /// The authority's name.
         server: String,

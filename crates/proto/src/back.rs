@@ -1,0 +1,124 @@
+//! What the backs of all protocols have in common: how a login at an upstream ends, and what one is doing.
+//!
+//! A back is a [`Dialogue`](crate::Dialogue) whose only question is its [`Outcome`], which nobody answers. End of
+//! input and time-outs are the driver's; TLS towards upstreams does not exist, so `secured` does nothing.
+
+use bytes::{Bytes, BytesMut};
+
+/// How a login at an upstream has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream has accepted the login.
+    LoggedIn {
+        /// What the client gets first, before anything that is relayed.
+        reply: Bytes,
+    },
+    /// The upstream has said something else than it should.
+    Refused {
+        /// All that was received in answer to the last command, as it came, with its line ends.
+        reply: Bytes,
+        /// Where in `reply` the text begins that is worth logging.
+        shown_from: usize,
+    },
+    /// The upstream's reply does not end within the limit.
+    TooLong {
+        /// What was received of it, as many bytes as the limit allows.
+        reply: Bytes,
+    },
+    /// The upstream wants a password and none is known.
+    NoPassword,
+    /// The credentials cannot be said in this protocol without saying something else. Nothing of them was sent.
+    Unsendable,
+}
+
+/// What a back is doing: the ` while …` of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing was received yet: the driver has connected, or still tries to.
+    Connecting,
+    /// Bytes of the upstream are being looked at.
+    ReadingResponse,
+    /// IMAP: the LOGIN command was sent last.
+    SendingLogin,
+    /// IMAP, POP3: the user name was sent last.
+    SendingUser,
+    /// IMAP, POP3: the password was sent last.
+    SendingPassword,
+    /// SMTP: HELO or EHLO with our own name was sent last.
+    SendingHelo,
+    /// SMTP: XCLIENT was sent last.
+    SendingXclient,
+    /// SMTP: HELO or EHLO with the client's name was sent last.
+    SendingClientHelo,
+    /// SMTP: AUTH was sent last.
+    SendingAuth,
+    /// SMTP: the client's MAIL line was sent last.
+    SendingMail,
+    /// SMTP: the client's RCPT line was sent last.
+    SendingRcpt,
+}
+
+/// How far the reply to the last command has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Its end is not there yet, and it may still fit.
+    Partial,
+    /// All that is there is the reply.
+    Complete,
+    /// It cannot fit.
+    TooLong,
+}
+
+impl Reading {
+    /// A reply is complete when all that was received ends in CRLF, within `limit` bytes.
+    ///
+    /// Lines behind the first are part of the reply and go with it, so that what came too early is never taken for
+    /// the answer to a later command.
+    pub(crate) fn of(input: &[u8], limit: usize) -> Self {
+        if input.len() > limit {
+            Self::TooLong
+        } else if input.ends_with(b"\r\n") {
+            Self::Complete
+        } else if input.len() == limit {
+            Self::TooLong
+        } else {
+            Self::Partial
+        }
+    }
+}
+
+impl Outcome {
+    /// The reply in `input` is a refusal, all of whose text is shown.
+    pub(crate) fn refused(input: &mut BytesMut) -> Self {
+        Self::Refused { reply: input.split().freeze(), shown_from: 0 }
+    }
+
+    /// The reply in `input` has outgrown `limit`.
+    pub(crate) fn too_long(input: &mut BytesMut, limit: usize) -> Self {
+        let reply = input.split_to(input.len().min(limit)).freeze();
+        input.clear();
+        Self::TooLong { reply }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_complete_at_crlf_however_short_it_is() {
+        assert_eq!(Reading::of(b"", 8), Reading::Partial);
+        assert_eq!(Reading::of(b"+\r", 8), Reading::Partial);
+        assert_eq!(Reading::of(b"+\r\n", 8), Reading::Complete);
+        assert_eq!(Reading::of(b"+OK\n", 8), Reading::Partial);
+        assert_eq!(Reading::of(b"a\r\nb", 8), Reading::Partial);
+        assert_eq!(Reading::of(b"a\r\nb\r\n", 8), Reading::Complete);
+    }
+
+    #[test]
+    fn a_reply_may_fill_the_limit_but_not_exceed_it() {
+        assert_eq!(Reading::of(b"+OK abc\r\n", 9), Reading::Complete);
+        assert_eq!(Reading::of(b"+OK abcd\r", 9), Reading::TooLong);
+        assert_eq!(Reading::of(b"+OK abcd\r\n", 9), Reading::TooLong);
+    }
+}
