@@ -1,5 +1,8 @@
 //! The authority: who may log in, and where each of them belongs.
 
+pub mod chain;
+pub mod http;
+pub mod resolve;
 pub mod users;
 
 use std::future::Future;
