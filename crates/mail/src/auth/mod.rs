@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod http;
 pub mod resolve;
+pub mod users;
 
 use std::future::Future;
 use std::io;
