@@ -4,5 +4,16 @@
 
 pub mod address;
 pub mod auth;
+pub mod driver;
+pub mod event;
 pub mod flavour;
+pub mod generation;
+pub mod link;
+pub mod listener;
+pub mod log;
+pub mod relay;
+pub mod scratch;
 pub mod settings;
+pub mod slots;
+pub mod teller;
+pub mod trouble;

@@ -1,5 +1,10 @@
 //! The authority: who may log in, and where each of them belongs.
 
+pub mod chain;
+pub mod http;
+pub mod resolve;
+pub mod users;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -8,6 +13,7 @@ use std::time::Duration;
 use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
+use crate::log::Escaped;
 
 /// What is known of a client before it says anything about itself.
 #[derive(Debug, Clone)]
@@ -32,12 +38,12 @@ pub trait Authenticate: Send + Sync {
         &'a self,
         login: &'a Login,
         client: &'a Client,
-        note: &'a Notes,
+        note: &'a Notes<'a>,
     ) -> Pending<'a, Verdict>;
 }
 
 /// Takes the [`Remark`]s of an authority to the log of the session.
-pub type Notes = dyn Fn(Remark) + Send + Sync;
+pub type Notes<'n> = dyn Fn(Remark) + Send + Sync + 'n;
 
 /// What an operator should know of an answer that was not a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +173,7 @@ pub enum Failure {
         server: String,
     },
     /// `Auth-Server` is neither an address nor a name nor a unix socket.
-    #[error("auth http server {server} sent invalid server address:\"{address}\"")]
+    #[error("auth http server {server} sent invalid server address:\"{}\"", Escaped(.address.as_bytes()))]
     InvalidAddress {
         /// The authority's name.
         server: String,
@@ -175,7 +181,7 @@ pub enum Failure {
         address: String,
     },
     /// `Auth-Port` is not a port.
-    #[error("auth http server {server} sent invalid server port:\"{port}\"")]
+    #[error("auth http server {server} sent invalid server port:\"{}\"", Escaped(.port.as_bytes()))]
     InvalidPort {
         /// The authority's name.
         server: String,

@@ -1,0 +1,224 @@
+//! The authority that is asked over HTTP: `auth_http`.
+//!
+//! What is asked and what an answer means is in [`proto::auth_http`]; here are the ways and the times: which of
+//! several servers, over which connection, how long, and how often again.
+//!
+//! Differences from the originals, all on purpose: HTTP/1.1 with connections kept for the next login, several
+//! URLs, `https://`, host names resolved again and again, 16 kB of headers, header lines of others that may look
+//! as they like, an answer cut short fails at once, and `WAIT` has a pause and an end.
+
+mod connection;
+mod head;
+mod pool;
+mod server;
+mod tls;
+mod wire;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::Login;
+use proto::auth_http::{Decision, Header, Request, Unusable};
+use rustls::RootCertStore;
+use tokio::time;
+
+use self::server::Server;
+use self::tls::Tls;
+use super::{Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, Verdict};
+use crate::address::Target;
+use crate::settings::AuthHttp;
+use crate::settings::auth_http::AuthUrl;
+
+/// Shortest pause before a `WAIT` is followed by the same question (the originals ask again at once, for ever).
+pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Most answers of `WAIT` to one login. Whoever lets a user confirm a login on a second device needs dozens.
+pub const MOST_WAITS: u32 = 100;
+
+/// One or several auth servers.
+pub struct HttpAuthority {
+    /// At least one.
+    servers: Vec<Server>,
+    timeout: Duration,
+    headers: Vec<(String, String)>,
+    resolver: Arc<dyn Resolve>,
+}
+
+/// Why no question can be asked, known before the first one.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// `auth_http` without a URL.
+    #[error("no auth server")]
+    NoServer,
+    /// The host of an `https://` URL cannot be a name in a certificate.
+    #[error("invalid server name \"{0}\" in \"auth_http\"")]
+    Name(String),
+    /// There is an `https://` URL, but the system trusts nobody.
+    #[error("no trusted certificates found on this system, needed for \"https://\" in \"auth_http\"")]
+    NoRoots,
+    /// The TLS library refuses its own defaults.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+impl HttpAuthority {
+    /// The servers of `settings`; the system's roots are trusted. Host names go to `resolver`.
+    ///
+    /// Connects to nobody yet. Reads the system's roots, once per process, if there is an `https://` URL.
+    pub fn new(settings: &AuthHttp, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
+        Self::with_roots(settings, resolver, tls::system_roots)
+    }
+
+    fn with_roots(
+        settings: &AuthHttp,
+        resolver: Arc<dyn Resolve>,
+        roots: impl FnOnce() -> Result<Arc<RootCertStore>, SetupError>,
+    ) -> Result<Self, SetupError> {
+        if settings.urls.is_empty() {
+            return Err(SetupError::NoServer);
+        }
+        let is_secure = settings.urls.iter().any(|url| url.tls);
+        let tls = is_secure.then(|| tls::config(roots()?)).transpose()?;
+        let server = |url: &AuthUrl| {
+            let tls = tls.as_ref().filter(|_| url.tls).map(|tls| Tls::new(&url.host, tls)).transpose()?;
+            Ok(Server::new(url.clone(), tls))
+        };
+        Ok(Self {
+            servers: settings.urls.iter().map(server).collect::<Result<_, SetupError>>()?,
+            timeout: settings.timeout,
+            headers: settings.headers.clone(),
+            resolver,
+        })
+    }
+
+    /// Asks until there is an answer other than `WAIT`.
+    async fn decide(&self, login: &Login, client: &Client, note: &Notes<'_>) -> Result<Verdict, Failure> {
+        let mut login = login.clone();
+        let mut waits = 0;
+        loop {
+            let (server, decision) = self.ask(&login, client, note).await?;
+            match decision {
+                Decision::Granted { server, identity } => {
+                    return Ok(Verdict::Granted(Route { target: target(server), identity }));
+                }
+                Decision::Denied { refusal, wait } => return Ok(Verdict::Denied(Denial { refusal, wait })),
+                Decision::Unusable(flaw) => return Err(unusable(server, flaw)),
+                Decision::Wait(_) if waits == MOST_WAITS => {
+                    return Err(Failure::TooManyWaits { server: server.name().to_owned() });
+                }
+                Decision::Wait(wait) => {
+                    waits += 1;
+                    time::sleep(wait.wait.max(SHORTEST_WAIT)).await;
+                    wait.apply(&mut login);
+                }
+            }
+        }
+    }
+
+    /// The first answer of any server.
+    async fn ask(
+        &self,
+        login: &Login,
+        client: &Client,
+        note: &Notes<'_>,
+    ) -> Result<(&Server, Decision), Failure> {
+        let address = client.addr.host().to_string();
+        let request = Request {
+            login,
+            protocol: client.protocol,
+            client: &address,
+            client_host: client.host.as_deref(),
+            proxied: None,
+            tls: None,
+            custom: &self.headers,
+        };
+        let headers = request.headers();
+        let servers = self.in_order();
+        let (&last, others) = servers.split_last().expect("there is at least one server");
+        for &server in others {
+            match self.ask_one(server, &request, &headers, note).await {
+                Ok(decision) => return Ok((server, decision)),
+                Err(failure) => note(rests(server, &failure)),
+            }
+        }
+        let decision = self.ask_one(last, &request, &headers, note).await?;
+        Ok((last, decision))
+    }
+
+    /// The servers that do not rest, then those that do: a login fails only when all have failed.
+    fn in_order(&self) -> Vec<&Server> {
+        let (resting, mut servers): (Vec<_>, Vec<_>) =
+            self.servers.iter().partition(|server| server.is_resting());
+        servers.extend(resting);
+        servers
+    }
+
+    async fn ask_one(
+        &self,
+        server: &Server,
+        request: &Request<'_>,
+        headers: &[Header<'_>],
+        note: &Notes<'_>,
+    ) -> Result<Decision, Failure> {
+        let parsed =
+            server.ask(headers, &*self.resolver, self.timeout).await.inspect_err(|_| server.rest())?;
+        let lacks_status = parsed.answer.is_status_missing();
+        match parsed.answer.decide(request.login, request.protocol) {
+            // A web server whose application is down; another one may do better.
+            Decision::Unusable(flaw @ Unusable::NoServerOrPort { status: 500.. }) => {
+                server.rest();
+                Err(unusable(server, flaw))
+            }
+            decision => {
+                if lacks_status && matches!(decision, Decision::Granted { .. }) {
+                    note(Remark::NoStatus { server: server.name().to_owned() });
+                }
+                Ok(decision)
+            }
+        }
+    }
+}
+
+impl Authenticate for HttpAuthority {
+    fn authenticate<'a>(
+        &'a self,
+        login: &'a Login,
+        client: &'a Client,
+        note: &'a Notes<'a>,
+    ) -> Pending<'a, Verdict> {
+        Box::pin(async move { self.decide(login, client, note).await.unwrap_or_else(Verdict::Failed) })
+    }
+}
+
+fn target(server: proto::auth_http::Server) -> Target {
+    match server {
+        proto::auth_http::Server::Ip(addr) => Target::Ip(addr),
+        proto::auth_http::Server::Name(host, port) => Target::Name(host, port),
+        proto::auth_http::Server::Unix(path) => Target::Unix(path),
+    }
+}
+
+fn unusable(server: &Server, flaw: Unusable) -> Failure {
+    let server = server.name().to_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match flaw {
+        Unusable::NoServerOrPort { status } => Failure::NoServerOrPort { server, status },
+        Unusable::NoPassword => Failure::NoPassword { server },
+        Unusable::InvalidAddress(address) => Failure::InvalidAddress { server, address: text(&address) },
+        Unusable::InvalidPort(port) => Failure::InvalidPort { server, port: text(&port) },
+    }
+}
+
+fn rests(server: &Server, failure: &Failure) -> Remark {
+    // `Failure::Tls` has its reason in its own words already.
+    let reason = failure.source().filter(|_| !matches!(failure, Failure::Tls { .. }));
+    let failure = match reason {
+        Some(reason) => format!("{failure}: {reason}"),
+        None => failure.to_string(),
+    };
+    Remark::ServerRests { server: server.name().to_owned(), failure }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! TLS towards auth servers: who they are is checked against the system's roots.
+
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::SetupError;
+use super::connection::Stream;
+
+/// How to secure connections to one auth server.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// TLS 1.2 and up, towards `host` as a URL has it, IPv6 addresses in brackets.
+    pub(super) fn new(host: &str, config: &Arc<ClientConfig>) -> Result<Self, SetupError> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(bare.to_owned()).map_err(|_| SetupError::Name(host.to_owned()))?;
+        Ok(Self { connector: TlsConnector::from(Arc::clone(config)), name })
+    }
+
+    /// The handshake; it fails unless the server proves its name.
+    pub(super) async fn secure(&self, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(self.connector.connect(self.name.clone(), stream).await?))
+    }
+}
+
+/// A client that believes in `roots`.
+pub(super) fn config(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, SetupError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The system's trusted roots, read once in the life of the process. Those that cannot be parsed are left out.
+pub(super) fn system_roots() -> Result<Arc<RootCertStore>, SetupError> {
+    static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if ROOTS.is_empty() {
+        return Err(SetupError::NoRoots);
+    }
+    Ok(Arc::clone(&ROOTS))
+}

@@ -1,0 +1,197 @@
+//! What can happen, in the originals' words.
+//!
+//! Code says what happened; this file alone knows wording and level. Nothing secret has a place in an event.
+
+use std::{fmt, io};
+
+use proto::{Mechanism, Violation};
+
+use crate::auth::{Failure, Remark};
+use crate::flavour::Flavour;
+use crate::listener;
+use crate::log::{Escaped, Log};
+use crate::settings::Listen;
+use crate::settings::log::Level;
+use crate::trouble::{self, Trouble, UpstreamTrouble};
+
+/// Something that happened to a session.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A client connected.
+    Connected,
+    /// It broke a rule.
+    Violation(&'a Violation),
+    /// The authority refused it.
+    LoginDenied {
+        /// In these words.
+        text: &'a [u8],
+    },
+    /// The authority could not be asked.
+    AuthFailed(&'a Failure),
+    /// The authority's answer deserves a look.
+    AuthRemark(&'a Remark),
+    /// The upstream accepted it.
+    LoggedIn,
+    /// It ended well.
+    Done,
+    /// It ended otherwise, or is about to.
+    Trouble(&'a Trouble),
+}
+
+impl Event<'_> {
+    /// How severe it is; `None`: not worth a line.
+    pub fn level(&self) -> Option<Level> {
+        match self {
+            Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
+            Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
+            Self::AuthRemark(_) => Some(Level::Warn),
+            Self::AuthFailed(_) => Some(Level::Error),
+            Self::Trouble(trouble) => trouble.level(),
+        }
+    }
+
+    /// The system error that belongs to it.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Trouble(trouble) => trouble.errno(),
+            Self::AuthFailed(failure) => match failure {
+                Failure::TimedOut { .. } => Some(nix::libc::ETIMEDOUT),
+                Failure::Connect { source, .. }
+                | Failure::Resolve { source, .. }
+                | Failure::Broken { source, .. } => source.raw_os_error(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The message alone.
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("client connected"),
+            Self::Violation(violation) => write_violation(violation, f),
+            Self::LoginDenied { text } => write!(f, "client login failed: \"{}\"", Escaped(text)),
+            Self::AuthFailed(failure) => write!(f, "{failure}"),
+            Self::AuthRemark(Remark::NoStatus { server }) => {
+                write!(f, "auth http server {server} did not send Auth-Status, taken for OK")
+            }
+            Self::AuthRemark(Remark::ServerRests { server, failure }) => {
+                write!(f, "auth http server {server} is not asked for 10s: {failure}")
+            }
+            Self::LoggedIn => f.write_str("client logged in"),
+            Self::Done => f.write_str("proxied session done"),
+            Self::Trouble(trouble) => write_trouble(trouble, f),
+        }
+    }
+}
+
+fn write_violation(violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some((what, mechanism)) = trouble::sasl_fault(violation) {
+        return write!(f, "client sent invalid {what} in AUTH {} command", mechanism_name(mechanism));
+    }
+    match violation {
+        Violation::TooLong { seen, start } => {
+            write!(f, "client sent too long command \"{}...\", {seen} bytes", Escaped(start))
+        }
+        Violation::TooManyErrors => f.write_str("client sent too many invalid commands"),
+        Violation::TooManyCommands => f.write_str("client sent too many commands"),
+        Violation::Unauthenticated(said) => write!(f, "client was rejected: \"{}\"", Flat(said)),
+        _ => Ok(()),
+    }
+}
+
+fn write_trouble(trouble: &Trouble, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match trouble {
+        Trouble::EarlyTalker { said } => write!(f, "{trouble}: \"{}\"", Flat(said)),
+        Trouble::Upstream(UpstreamTrouble::TooLong { reply } | UpstreamTrouble::Refused { reply, .. }) => {
+            write!(f, "{trouble}: \"{}\"", Escaped(reply))
+        }
+        _ => write!(f, "{trouble}"),
+    }
+}
+
+/// What a client said, on one line: CR and LF become `_`, as the originals show it.
+struct Flat<'a>(&'a [u8]);
+
+impl fmt::Display for Flat<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flat: Vec<u8> =
+            self.0.iter().map(|&b| if matches!(b, b'\r' | b'\n') { b'_' } else { b }).collect();
+        fmt::Display::fmt(&Escaped(&flat), f)
+    }
+}
+
+const fn mechanism_name(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Plain => "PLAIN",
+        Mechanism::Login => "LOGIN",
+        Mechanism::Apop => "APOP",
+        Mechanism::CramMd5 => "CRAM-MD5",
+        Mechanism::External => "EXTERNAL",
+        Mechanism::Xoauth2 => "XOAUTH2",
+        Mechanism::Oauthbearer => "OAUTHBEARER",
+        Mechanism::None => "NONE",
+    }
+}
+
+/// Something that happened outside any session.
+#[derive(Debug)]
+pub enum ProcessEvent<'a> {
+    /// A client could not be accepted.
+    AcceptFailed {
+        /// The system's reason.
+        error: &'a io::Error,
+        /// The listening socket.
+        listen: &'a Listen,
+    },
+    /// All connection slots are taken; a client was turned away.
+    NoSlot {
+        /// How many there are.
+        limit: usize,
+    },
+}
+
+impl ProcessEvent<'_> {
+    /// Writes it to `log`.
+    pub fn tell(&self, log: &Log, flavour: Flavour) {
+        let shown = fmt::from_fn(|f| self.write(flavour, f));
+        log.line(self.level(), None, shown);
+    }
+
+    fn level(&self) -> Level {
+        match self {
+            Self::AcceptFailed { error, .. } if listener::is_shortage(error) => Level::Crit,
+            Self::AcceptFailed { error, .. } if error.kind() == io::ErrorKind::ConnectionAborted => {
+                Level::Error
+            }
+            Self::AcceptFailed { .. } | Self::NoSlot { .. } => Level::Alert,
+        }
+    }
+
+    fn write(&self, flavour: Flavour, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AcceptFailed { error, listen } => {
+                write!(f, "accept4() failed{} while accepting new connection", Errno(error.raw_os_error()))?;
+                match flavour {
+                    Flavour::Nginx => write!(f, " on {}", listen.endpoint),
+                    _ => write!(f, ", listen_addr: \"{}\"", listen.endpoint),
+                }
+            }
+            Self::NoSlot { limit } => write!(f, "{limit} worker_connections are not enough"),
+        }
+    }
+}
+
+/// A system error behind a message: ` (110: Connection timed out)`, or nothing.
+pub struct Errno(pub Option<i32>);
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(errno) => write!(f, " ({errno}: {})", nix::errno::Errno::from_raw(errno).desc()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Tells the log what happened to one session: adds who, where and while doing what.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::back;
+
+use crate::address::{ClientAddr, Endpoint};
+use crate::event::{Errno, Event};
+use crate::flavour::Flavour;
+use crate::log::{Escaped, Log};
+
+/// What a session is doing, as log lines say it behind ` while `.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing that needs saying.
+    None,
+    /// A client was accepted (the originals: Angie only).
+    Initializing,
+    /// From the greeting to the first command.
+    Greeting,
+    /// `smtp_greeting_delay`.
+    GreetingDelay,
+    /// Commands before login.
+    Auth,
+    /// Asking the authority.
+    HttpAuth,
+    /// Connecting to the upstream.
+    Connecting,
+    /// Logging in there.
+    Upstream(back::Action),
+    /// Moving bytes.
+    Proxying,
+    /// Moving bytes, reading from the client.
+    ReadingClient,
+    /// Moving bytes, writing to the client.
+    SendingClient,
+    /// Moving bytes, reading from the upstream.
+    ReadingUpstream,
+    /// Moving bytes, writing to the upstream.
+    SendingUpstream,
+}
+
+impl Action {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Initializing => "initializing session",
+            Self::Greeting => "sending client greeting line",
+            Self::GreetingDelay => "in delay pipelining state",
+            Self::Auth => "in auth state",
+            Self::HttpAuth => "in http auth state",
+            Self::Connecting => "connecting to upstream",
+            Self::Upstream(action) => upstream_text(action),
+            Self::Proxying => "proxying",
+            Self::ReadingClient => "proxying and reading from client",
+            Self::SendingClient => "proxying and sending to client",
+            Self::ReadingUpstream => "proxying and reading from upstream",
+            Self::SendingUpstream => "proxying and sending to upstream",
+        }
+    }
+}
+
+const fn upstream_text(action: back::Action) -> &'static str {
+    match action {
+        back::Action::Connecting => "connecting to upstream",
+        back::Action::ReadingResponse => "reading response from upstream",
+        back::Action::SendingLogin => "sending LOGIN command to upstream",
+        back::Action::SendingUser => "sending user name to upstream",
+        back::Action::SendingPassword => "sending password to upstream",
+        back::Action::SendingHelo => "sending HELO/EHLO to upstream",
+        back::Action::SendingXclient => "sending XCLIENT to upstream",
+        back::Action::SendingClientHelo => "sending client HELO/EHLO to upstream",
+        back::Action::SendingAuth => "sending AUTH to upstream",
+        back::Action::SendingMail => "sending MAIL FROM to upstream",
+        back::Action::SendingRcpt => "sending RCPT TO to upstream",
+    }
+}
+
+/// The log of one session.
+#[derive(Debug)]
+pub struct Teller {
+    log: Arc<Log>,
+    flavour: Flavour,
+    connection: u64,
+    client: ClientAddr,
+    /// The listening address as configured, not the local address of the connection.
+    server: Endpoint,
+    /// What the session is doing now.
+    pub action: Action,
+    /// The user's name, as soon as there is one.
+    pub login: Option<Bytes>,
+    /// The upstream, from the start of connecting.
+    pub upstream: Option<Endpoint>,
+}
+
+impl Teller {
+    /// The log of the session that came in as number `connection`.
+    pub fn new(
+        log: Arc<Log>,
+        flavour: Flavour,
+        connection: u64,
+        client: ClientAddr,
+        server: Endpoint,
+    ) -> Self {
+        Self { log, flavour, connection, client, server, action: Action::None, login: None, upstream: None }
+    }
+
+    /// Says that `event` happened while the session is doing [`action`](Self::action).
+    pub fn tell(&self, event: &Event<'_>) {
+        self.tell_while(self.action, event);
+    }
+
+    /// Says that `event` happened while the session was doing `action`.
+    pub fn tell_while(&self, action: Action, event: &Event<'_>) {
+        let Some(level) = event.level() else { return };
+        if self.log.takes(level) {
+            self.log.line(level, Some(self.connection), Told { teller: self, action, event });
+        }
+    }
+
+    fn context(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let login = self.login.as_ref().map(|login| Escaped(login));
+        if self.flavour == Flavour::Nginx {
+            write!(f, ", client: {}, server: {}", self.client.host(), self.server)?;
+        } else {
+            write!(f, ", client: \"{}\", server: \"{}\"", self.client, self.server)?;
+        }
+        if let Some(login) = login {
+            write!(f, ", login: \"{login}\"")?;
+        }
+        match &self.upstream {
+            Some(upstream) if self.flavour == Flavour::Nginx => write!(f, ", upstream: {}", Bare(upstream)),
+            Some(upstream) => write!(f, ", upstream: \"{}\"", Bare(upstream)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An event in its session's words.
+struct Told<'a> {
+    teller: &'a Teller,
+    action: Action,
+    event: &'a Event<'a>,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { teller, action, event } = self;
+        if teller.flavour == Flavour::Nginx && matches!(event, Event::Connected) {
+            return write!(f, "client {} connected to {}", teller.client, teller.server);
+        }
+        write!(f, "{event}{}", Errno(event.errno()))?;
+        if *action != Action::None {
+            write!(f, " while {}", action.text())?;
+        }
+        teller.context(f)
+    }
+}
+
+/// The upstream without brackets around IPv6, as the originals show it.
+struct Bare<'a>(&'a Endpoint);
+
+impl fmt::Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Endpoint::Tcp(addr) => write!(f, "{}:{}", addr.ip(), addr.port()),
+            Endpoint::Unix(_) => fmt::Display::fmt(self.0, f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use proto::{Mechanism, Violation};
+
+    use super::*;
+    use crate::auth::{Failure, Remark};
+    use crate::log::tests::Memory;
+    use crate::settings::log::Level;
+    use crate::trouble::{Call, Trouble, UpstreamTrouble};
+
+    fn teller(memory: &Memory, flavour: Flavour) -> Teller {
+        let client = ClientAddr::Tcp("127.0.0.1:49980".parse::<SocketAddr>().unwrap());
+        let server = Endpoint::Tcp("127.0.0.1:31005".parse().unwrap());
+        Teller::new(Arc::new(memory.log(Level::Info)), flavour, 24, client, server)
+    }
+
+    /// The message and context of what is told, without time and process.
+    fn told(flavour: Flavour, tell: impl FnOnce(&mut Teller)) -> String {
+        let memory = Memory::default();
+        tell(&mut teller(&memory, flavour));
+        let text = memory.text();
+        let (head, message) = text.split_once(": *24 ").unwrap();
+        let level = head.split(' ').nth(2).unwrap();
+        format!("{level} {}", message.trim_end())
+    }
+
+    fn proxied(teller: &mut Teller, event: &Event<'_>) {
+        teller.login = Some(Bytes::from_static(b"u"));
+        teller.upstream = Some(Endpoint::Tcp("127.0.0.1:30143".parse().unwrap()));
+        teller.tell(event);
+    }
+
+    #[test]
+    fn a_session_is_told_as_angie_tells_it() {
+        let context = r#"client: "127.0.0.1:49980", server: "127.0.0.1:31005""#;
+        let connected = |t: &mut Teller| t.tell_while(Action::Initializing, &Event::Connected);
+        for flavour in [Flavour::Gatepost, Flavour::Angie] {
+            assert_eq!(
+                told(flavour, connected),
+                format!("[info] client connected while initializing session, {context}")
+            );
+            assert_eq!(
+                told(flavour, |t| proxied(t, &Event::LoggedIn)),
+                format!(r#"[info] client logged in, {context}, login: "u", upstream: "127.0.0.1:30143""#)
+            );
+            assert_eq!(
+                told(flavour, |t| proxied(t, &Event::Done)),
+                format!(r#"[info] proxied session done, {context}, login: "u", upstream: "127.0.0.1:30143""#)
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_is_told_as_nginx_tells_it_when_called_nginx() {
+        let connected = |t: &mut Teller| t.tell_while(Action::Initializing, &Event::Connected);
+        assert_eq!(
+            told(Flavour::Nginx, connected),
+            "[info] client 127.0.0.1:49980 connected to 127.0.0.1:31005"
+        );
+        assert_eq!(
+            told(Flavour::Nginx, |t| proxied(t, &Event::LoggedIn)),
+            "[info] client logged in, client: 127.0.0.1, server: 127.0.0.1:31005, login: \"u\", \
+             upstream: 127.0.0.1:30143"
+        );
+    }
+
+    /// What is told while in auth state, without the context.
+    fn line(event: &Event<'_>) -> String {
+        let line = told(Flavour::Angie, |t| t.tell_while(Action::Auth, event));
+        let (message, context) = line.split_once(", client: ").unwrap();
+        assert_eq!(context, r#""127.0.0.1:49980", server: "127.0.0.1:31005""#);
+        message.to_owned()
+    }
+
+    #[test]
+    fn troubles_have_the_originals_words_and_levels() {
+        let io = |errno| io::Error::from_raw_os_error(errno);
+        let upstream = |trouble: UpstreamTrouble| line(&Event::Trouble(&trouble.into()));
+        assert_eq!(
+            line(&Event::Trouble(&Trouble::ClientTimedOut)),
+            "[info] client timed out (110: Connection timed out) while in auth state"
+        );
+        assert_eq!(
+            line(&Event::Trouble(&Trouble::Client { call: Call::Recv, source: io(104) })),
+            "[info] recv() failed (104: Connection reset by peer) while in auth state"
+        );
+        assert_eq!(
+            line(&Event::Trouble(&Trouble::Client { call: Call::Send, source: io(22) })),
+            "[alert] send() failed (22: Invalid argument) while in auth state"
+        );
+        assert_eq!(
+            line(&Event::Trouble(&Trouble::EarlyTalker { said: b"EHLO a\r\nNOOP\r\n".to_vec() })),
+            "[info] client was rejected before greeting: \"EHLO a__NOOP__\" while in auth state"
+        );
+        assert_eq!(
+            upstream(UpstreamTrouble::TimedOut),
+            "[info] upstream timed out (110: Connection timed out) while in auth state"
+        );
+        assert_eq!(
+            upstream(UpstreamTrouble::Refused { reply: b"-ERR \"no\"".to_vec(), passed: false }),
+            r#"[error] upstream sent invalid response: "-ERR \x22no\x22" while in auth state"#
+        );
+        assert_eq!(
+            upstream(UpstreamTrouble::Refused { reply: b"-ERR no".to_vec(), passed: true }),
+            r#"[info] upstream sent invalid response: "-ERR no" while in auth state"#
+        );
+        assert_eq!(
+            upstream(UpstreamTrouble::Connect {
+                endpoint: Endpoint::Tcp("[::1]:143".parse().unwrap()),
+                source: io(111)
+            }),
+            "[error] connect() to [::1]:143 failed (111: Connection refused) while in auth state"
+        );
+        assert_eq!(
+            upstream(UpstreamTrouble::NoPassword),
+            "[error] no password available while in auth state"
+        );
+    }
+
+    #[test]
+    fn a_client_that_simply_goes_is_not_told() {
+        let memory = Memory::default();
+        teller(&memory, Flavour::Angie).tell(&Event::Trouble(&Trouble::ClientGone));
+        assert_eq!(memory.text(), "");
+    }
+
+    #[test]
+    fn violations_have_the_originals_words_and_no_secrets() {
+        let violation = |violation| line(&Event::Violation(&violation));
+        assert_eq!(
+            violation(Violation::InvalidBase64(Mechanism::CramMd5)),
+            "[info] client sent invalid base64 encoding in AUTH CRAM-MD5 command while in auth state"
+        );
+        assert_eq!(
+            violation(Violation::InvalidHash),
+            "[info] client sent invalid CRAM-MD5 hash in AUTH CRAM-MD5 command while in auth state"
+        );
+        assert_eq!(
+            violation(Violation::InvalidToken(Mechanism::Xoauth2)),
+            "[info] client sent invalid token in AUTH XOAUTH2 command while in auth state"
+        );
+        assert_eq!(
+            violation(Violation::TooLong { seen: 4096, start: Bytes::from_static(b"a LOGIN") }),
+            r#"[info] client sent too long command "a LOGIN...", 4096 bytes while in auth state"#
+        );
+        assert_eq!(
+            violation(Violation::Unauthenticated(Bytes::from_static(b"MAIL FROM:<a>\r\n"))),
+            r#"[info] client was rejected: "MAIL FROM:<a>__" while in auth state"#
+        );
+    }
+
+    #[test]
+    fn what_an_authority_says_is_told_on_one_line() {
+        let server = || "127.0.0.1:9000".to_owned();
+        assert_eq!(
+            line(&Event::LoginDenied { text: b"no\nway" }),
+            r#"[info] client login failed: "no\x0Away" while in auth state"#
+        );
+        assert_eq!(
+            line(&Event::AuthFailed(&Failure::TimedOut { server: server() })),
+            "[error] auth http server 127.0.0.1:9000 timed out (110: Connection timed out) while in auth state"
+        );
+        assert_eq!(
+            line(&Event::AuthFailed(&Failure::NoServerOrPort { server: server(), status: 404 })),
+            "[error] auth http server 127.0.0.1:9000 did not send server or port (HTTP status 404) \
+             while in auth state"
+        );
+        assert_eq!(
+            line(&Event::AuthFailed(&Failure::InvalidAddress {
+                server: server(),
+                address: "a\"\r\nb".into()
+            })),
+            r#"[error] auth http server 127.0.0.1:9000 sent invalid server address:"a\x22\x0D\x0Ab" while in auth state"#
+        );
+        assert_eq!(
+            line(&Event::AuthRemark(&Remark::NoStatus { server: server() })),
+            "[warn] auth http server 127.0.0.1:9000 did not send Auth-Status, taken for OK while in auth state"
+        );
+    }
+
+    #[test]
+    fn an_ipv6_upstream_is_shown_without_brackets() {
+        let line = told(Flavour::Angie, |t| {
+            t.upstream = Some(Endpoint::Tcp("[::1]:143".parse().unwrap()));
+            t.tell(&Event::Done);
+        });
+        assert!(line.ends_with(r#", upstream: "::1:143""#), "{line}");
+    }
+}

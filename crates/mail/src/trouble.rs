@@ -1,0 +1,190 @@
+//! Why a session ended other than well. Whose side it was on, and how loud to say it, follow from the variant.
+
+use std::io;
+
+use proto::Violation;
+
+use crate::address::Endpoint;
+use crate::settings::log::Level;
+
+/// The end of a session that nobody wished for.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The client went away before it was logged in. Happens all day; said nowhere (as the originals).
+    #[error("client closed connection")]
+    ClientGone,
+    /// A time limit passed on the client's side.
+    #[error("client timed out")]
+    ClientTimedOut,
+    /// The client's socket failed.
+    #[error("{call}() failed")]
+    Client {
+        /// What failed.
+        call: Call,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The client talked before the greeting.
+    #[error("client was rejected before greeting")]
+    EarlyTalker {
+        /// What it said, as far as it was read.
+        said: Vec<u8>,
+    },
+    /// The upstream's side.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamTrouble),
+    /// `worker_shutdown_timeout` passed while the session was proxied.
+    #[error("shutdown timeout")]
+    ShutdownTimeout,
+}
+
+/// Why there is no session with an upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamTrouble {
+    /// No free connection slot for it.
+    #[error("worker_connections are not enough")]
+    NoSlot,
+    /// Its name does not resolve.
+    #[error("upstream \"{name}\" could not be resolved")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// The resolver's reason.
+        source: io::Error,
+    },
+    /// No connection.
+    #[error("connect() to {endpoint} failed")]
+    Connect {
+        /// Where.
+        endpoint: Endpoint,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// `timeout` passed before it accepted the login.
+    #[error("upstream timed out")]
+    TimedOut,
+    /// Its socket failed.
+    #[error("{call}() failed")]
+    Io {
+        /// What failed.
+        call: Call,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It closed the connection during the login.
+    #[error("upstream prematurely closed connection")]
+    Closed,
+    /// A reply that does not fit into `proxy_buffer`.
+    #[error("upstream sent too long response line")]
+    TooLong {
+        /// What there was of it.
+        reply: Vec<u8>,
+    },
+    /// A reply that is not the one hoped for.
+    #[error("upstream sent invalid response")]
+    Refused {
+        /// The reply, without the part that was matched and without its last line end.
+        reply: Vec<u8>,
+        /// Whether the client is shown it, which makes it less of an error (as the originals).
+        passed: bool,
+    },
+    /// `proxy_smtp_auth` without a password.
+    #[error("no password available")]
+    NoPassword,
+    /// Credentials that would change the meaning of the command they go into.
+    #[error("user name or password cannot be sent to upstream: it contains CR, LF or NUL")]
+    Unsendable,
+}
+
+/// A system call, as log lines name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Reading.
+    Recv,
+    /// Writing.
+    Send,
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Recv => "recv",
+            Self::Send => "send",
+        })
+    }
+}
+
+impl Trouble {
+    /// How loud to say it; `None`: not at all.
+    pub fn level(&self) -> Option<Level> {
+        match self {
+            Self::ClientGone => None,
+            Self::ClientTimedOut | Self::EarlyTalker { .. } | Self::ShutdownTimeout => Some(Level::Info),
+            Self::Client { source, .. } => Some(level_of(source, Level::Info)),
+            Self::Upstream(trouble) => Some(trouble.level()),
+        }
+    }
+
+    /// The system error that belongs to it.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::ClientTimedOut => Some(nix::libc::ETIMEDOUT),
+            Self::Client { source, .. } => source.raw_os_error(),
+            Self::Upstream(trouble) => trouble.errno(),
+            Self::ClientGone | Self::EarlyTalker { .. } | Self::ShutdownTimeout => None,
+        }
+    }
+}
+
+impl UpstreamTrouble {
+    fn level(&self) -> Level {
+        match self {
+            Self::NoSlot => Level::Alert,
+            Self::TimedOut | Self::Refused { passed: true, .. } => Level::Info,
+            Self::Io { source, .. } => level_of(source, Level::Error),
+            Self::Connect { source, .. } if level_of(source, Level::Error) != Level::Error => Level::Crit,
+            _ => Level::Error,
+        }
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            Self::TimedOut => Some(nix::libc::ETIMEDOUT),
+            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => {
+                source.raw_os_error()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `usual` for what happens on every network, alert for what does not (as the originals).
+fn level_of(error: &io::Error, usual: Level) -> Level {
+    use nix::libc::{
+        EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOBUFS, ENOENT,
+        ENOTCONN, EPIPE, ETIMEDOUT,
+    };
+    match error.raw_os_error() {
+        Some(
+            ECONNRESET | EPIPE | ENOTCONN | ETIMEDOUT | ECONNREFUSED | ENETDOWN | ENETUNREACH | EHOSTDOWN
+            | EHOSTUNREACH | ENOBUFS | ENOENT | EAGAIN,
+        )
+        | None => usual,
+        Some(_) => Level::Alert,
+    }
+}
+
+/// A breach of protocol is always the client's and never loud.
+pub const VIOLATION_LEVEL: Level = Level::Info;
+
+/// What is wrong with a client's SASL message, in the originals' words; `None` for other violations.
+pub fn sasl_fault(violation: &Violation) -> Option<(&'static str, proto::Mechanism)> {
+    match *violation {
+        Violation::InvalidBase64(mechanism) => Some(("base64 encoding", mechanism)),
+        Violation::InvalidLogin(mechanism) => Some(("login", mechanism)),
+        Violation::InvalidPassword(mechanism) => Some(("password", mechanism)),
+        Violation::InvalidHash => Some(("CRAM-MD5 hash", proto::Mechanism::CramMd5)),
+        Violation::InvalidToken(mechanism) => Some(("token", mechanism)),
+        _ => None,
+    }
+}
