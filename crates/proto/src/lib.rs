@@ -8,6 +8,7 @@
 //! `command` (what a client may say), `reply` (what we say), `front` (talks to clients) and `back` (logs in to
 //! upstreams). Fronts and backs are [`Dialogue`]s.
 
+mod any;
 pub mod auth_http;
 pub mod back;
 mod client;
@@ -27,6 +28,7 @@ pub mod violation;
 #[cfg(test)]
 mod transcript;
 
+pub use any::{Back, Front};
 pub use back::{Action, Outcome};
 pub use dialogue::{Dialogue, Want};
 pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
