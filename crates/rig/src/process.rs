@@ -1,13 +1,14 @@
 //! A program that a test started, ended by its own id at the latest when its value is dropped.
 
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::PATIENCE;
@@ -17,13 +18,14 @@ use crate::PATIENCE;
 pub struct Process {
     name: String,
     pid: Pid,
+    /// Not reaped before this value is dropped, so its id and its group's are nobody else's until then.
+    child: Child,
     state: Arc<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// `None` as soon as the program has ended and its id may belong to somebody else.
-    child: Mutex<(Option<Child>, Option<ExitStatus>)>,
+    status: Mutex<Option<ExitStatus>>,
     ended: Condvar,
 }
 
@@ -40,12 +42,12 @@ impl Process {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command.process_group(0).spawn()?;
         let pid = Pid::from_raw(child.id().try_into().expect("process ids are positive"));
-        let state = Arc::new(State { child: Mutex::new((Some(child), None)), ended: Condvar::new() });
+        let state = Arc::<State>::default();
         std::thread::spawn({
             let state = Arc::clone(&state);
-            move || state.reap(pid)
+            move || state.watch(pid)
         });
-        Ok(Self { name, pid, state })
+        Ok(Self { name, pid, child, state })
     }
 
     /// Its process id.
@@ -55,21 +57,17 @@ impl Process {
 
     /// Sends a signal to the program alone, not to its group. Does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
-        let child = self.state.lock();
-        if child.0.is_some() {
-            // Not reaped, so the id is still its own.
-            kill(self.pid, signal).expect("a child can be signalled");
-        }
+        kill(self.pid, signal).expect("a child can be signalled");
     }
 
     /// Has the program ended, or does it within `pause`?
     pub fn ends_within(&self, pause: Duration) -> Option<ExitStatus> {
-        let (child, _) = self
+        let (status, _) = self
             .state
             .ended
-            .wait_timeout_while(self.state.lock(), pause, |child| child.1.is_none())
+            .wait_timeout_while(self.state.lock(), pause, |status| status.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        child.1
+        *status
     }
 
     /// Waits for the program's own end.
@@ -101,29 +99,32 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// A program that forks is asked first, so that it can end what it started in sessions of their own.
+    /// Nobody asks a program about its data after its test, so it is not asked to leave but ended, with its whole group.
     fn drop(&mut self) {
-        if self.ends_within(Duration::ZERO).is_none() {
-            self.signal(Signal::SIGTERM);
-            self.ends_within(Duration::from_secs(2));
-        }
-        // Members of the group keep its id from being used again; without members there is nobody to hit.
+        // The watching thread ends with the program, and this with it. Neither call fails for a child not yet reaped.
         let _ = killpg(self.pid, Signal::SIGKILL);
-        self.ends_within(PATIENCE);
+        let _ = self.child.wait();
     }
 }
 
 impl State {
-    fn lock(&self) -> MutexGuard<'_, (Option<Child>, Option<ExitStatus>)> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the end without reaping, so that nobody can signal an id that is no longer the program's.
-    fn reap(&self, pid: Pid) {
+    /// Waits for the end without reaping.
+    fn watch(&self, pid: Pid) {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(pid), flags) == Err(nix::errno::Errno::EINTR) {}
-        let mut child = self.lock();
-        child.1 = child.0.take().and_then(|mut child| child.wait().ok());
+        let status = loop {
+            match waitid(Id::Pid(pid), flags) {
+                Ok(WaitStatus::Exited(_, code)) => break ExitStatus::from_raw(code << 8),
+                Ok(WaitStatus::Signaled(_, signal, _)) => break ExitStatus::from_raw(signal as i32),
+                Ok(_) | Err(Errno::EINTR) => {}
+                // Reaped already: the value is dropped and nobody asks any more.
+                Err(_) => return,
+            }
+        };
+        *self.lock() = Some(status);
         self.ended.notify_all();
     }
 }
@@ -136,7 +137,6 @@ mod tests {
 
     #[test]
     fn stopping_says_how_it_ended() {
-        use std::os::unix::process::ExitStatusExt;
         let process = Process::start(Command::new("sleep").arg("600"));
         assert_eq!(process.stop().signal(), Some(Signal::SIGTERM as i32));
     }

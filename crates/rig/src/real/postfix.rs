@@ -1,9 +1,11 @@
 //! Postfix as SMTP backend.
 
 use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
 
 use tempfile::TempDir;
 
@@ -34,8 +36,8 @@ impl Postfix {
         let directory = directory();
         let smtp = port::free();
         lay_out(directory.path());
-        write(&directory, "conf/main.cf", &main_cf(directory.path(), dovecot));
-        write(&directory, "conf/master.cf", &master_cf(smtp));
+        write(&directory, "master.cf", &master_cf(smtp));
+        write(&directory, "main.cf", &main_cf(directory.path(), dovecot));
         let process = launch(directory.path());
         let ready = process.wait_until(|| port::listens(smtp));
         let postfix = Self { process, directory, smtp };
@@ -69,8 +71,11 @@ impl Postfix {
     }
 }
 
-fn write(directory: &TempDir, file: &str, text: &str) {
-    std::fs::write(directory.path().join(file), text).expect("the directory is writable");
+/// Writes a configuration file that looks old: Postfix waits for two seconds if somebody might still be editing.
+fn write(directory: &TempDir, name: &str, text: &str) {
+    let mut file = File::create(directory.path().join("conf").join(name)).expect("the directory is writable");
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.set_modified(UNIX_EPOCH));
+    written.expect("the file is writable");
 }
 
 /// The queue, with the owners that Postfix's own installation gives it.
