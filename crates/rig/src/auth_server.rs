@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::bytes::show;
+use crate::bytes::{find, show};
 use crate::server::{Serve, Server};
 use crate::socket::{Listener, Place};
 use crate::wire::Wire;
@@ -45,11 +45,16 @@ impl Request {
         self.text().split_once("\r\n").map_or_else(String::new, |(_, rest)| rest.to_owned())
     }
 
-    /// The value of a header, by its exact name; `None` if there is no such line.
+    /// The value of a header, by its exact name and to the byte; `None` if there is no such line.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        let from = find(&self.raw, format!("\r\n{name}: ").as_bytes())? + name.len() + 4;
+        let value = &self.raw[from..];
+        Some(&value[..find(value, b"\r\n")?])
+    }
+
+    /// The value of a header as text.
     pub fn header(&self, name: &str) -> Option<String> {
-        let text = self.text();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        line.map(ToOwned::to_owned)
+        self.value(name).map(|value| String::from_utf8_lossy(value).into_owned())
     }
 }
 
