@@ -1,3 +1,15 @@
 //! The binary.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by the start of the program, which is still to come")
+)]
+mod cli;
+mod defaults;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by the start of the program, which is still to come")
+)]
+mod help;
+
 fn main() {}

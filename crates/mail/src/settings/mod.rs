@@ -36,6 +36,8 @@ pub struct Server {
     pub auth_user_file: Option<std::path::PathBuf>,
     /// Upstream side.
     pub proxy: Proxy,
+    /// `smtp_greeting_delay`; zero in other protocols.
+    pub greeting_delay: std::time::Duration,
     /// The protocol with its own settings.
     pub protocol: ProtocolSettings,
 }
@@ -44,9 +46,27 @@ pub struct Server {
 #[derive(Debug, Clone)]
 pub enum ProtocolSettings {
     /// IMAP.
-    Imap,
+    Imap(Arc<proto::Settings>),
     /// POP3.
-    Pop3,
+    Pop3(Arc<proto::Settings>),
     /// SMTP.
-    Smtp,
+    Smtp(Arc<proto::Settings>),
+}
+
+impl ProtocolSettings {
+    /// Which protocol it is.
+    pub const fn protocol(&self) -> proto::Protocol {
+        match self {
+            Self::Imap(_) => proto::Protocol::Imap,
+            Self::Pop3(_) => proto::Protocol::Pop3,
+            Self::Smtp(_) => proto::Protocol::Smtp,
+        }
+    }
+
+    /// What its fronts say.
+    pub const fn fronts(&self) -> &Arc<proto::Settings> {
+        match self {
+            Self::Imap(settings) | Self::Pop3(settings) | Self::Smtp(settings) => settings,
+        }
+    }
 }
