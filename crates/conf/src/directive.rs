@@ -5,9 +5,6 @@ use crate::fault::Fault;
 use crate::statement::Block;
 
 /// One directive of the owner whose block is `B`.
-///
-/// Rows are written as constants: a constructor that says what becomes of the directive, then
-/// [`Directive::doc`].
 #[derive(Debug)]
 pub struct Directive<B: 'static> {
     /// What everyone may know.
@@ -23,14 +20,26 @@ pub struct Directive<B: 'static> {
 pub struct Entry {
     /// Its name.
     pub name: &'static str,
-    /// Its arguments as the reference shows them: `on | off`.
+    /// What it says.
+    pub doc: Doc,
+    /// What becomes of it.
+    pub status: Status,
+}
+
+/// What the reference says of a directive, beside its status.
+#[derive(Debug, Clone, Copy)]
+pub struct Doc {
+    /// Its arguments: `on | off`.
     pub syntax: &'static str,
-    /// Its default as the reference shows it; empty if there is none.
+    /// Its default; empty if there is none.
     pub default: &'static str,
     /// A paragraph of Markdown.
     pub text: &'static str,
-    /// What becomes of it.
-    pub status: Status,
+}
+
+/// Syntax, default and text of a directive.
+pub const fn doc(syntax: &'static str, default: &'static str, text: &'static str) -> Doc {
+    Doc { syntax, default, text }
 }
 
 /// What becomes of a directive.
@@ -83,18 +92,20 @@ impl<B> Directive<B> {
     pub const fn new(
         name: &'static str,
         count: Count,
+        doc: Doc,
         set: fn(&mut B, &Args<'_>) -> Result<(), Fault>,
     ) -> Self {
-        Self::with(name, count, Setter::Simple(set), Status::Works)
+        Self { entry: Entry { name, doc, status: Status::Works }, count, setter: Setter::Simple(set) }
     }
 
     /// A directive that works and has a block.
     pub const fn block(
         name: &'static str,
         count: Count,
+        doc: Doc,
         set: fn(&mut B, &Args<'_>, &Block) -> Result<(), Fault>,
     ) -> Self {
-        Self::with(name, count, Setter::Block(set), Status::Works)
+        Self { entry: Entry { name, doc, status: Status::Works }, count, setter: Setter::Block(set) }
     }
 
     /// A directive that is checked and has no effect. `why` completes "accepted without effect: …".
@@ -102,28 +113,23 @@ impl<B> Directive<B> {
         name: &'static str,
         count: Count,
         why: &'static str,
+        doc: Doc,
         check: fn(&mut B, &Args<'_>) -> Result<(), Fault>,
     ) -> Self {
-        Self::with(name, count, Setter::Simple(check), Status::Accepted(why))
+        Self {
+            entry: Entry { name, doc, status: Status::Accepted(why) },
+            count,
+            setter: Setter::Simple(check),
+        }
     }
 
     /// A directive of a later release. `what` completes "not yet: it needs …".
-    pub const fn not_yet(name: &'static str, count: Count, what: &'static str) -> Self {
-        Self::with(name, count, Setter::Nothing, Status::NotYet(what))
+    pub const fn not_yet(name: &'static str, count: Count, what: &'static str, doc: Doc) -> Self {
+        Self { entry: Entry { name, doc, status: Status::NotYet(what) }, count, setter: Setter::Nothing }
     }
 
-    /// A directive that is never supported.
-    pub const fn refused(name: &'static str, count: Count, why: &'static str) -> Self {
-        Self::with(name, count, Setter::Nothing, Status::Refused(why))
-    }
-
-    /// What the reference says.
-    pub const fn doc(self, syntax: &'static str, default: &'static str, text: &'static str) -> Self {
-        let entry = Entry { syntax, default, text, ..self.entry };
-        Self { entry, count: self.count, setter: self.setter }
-    }
-
-    const fn with(name: &'static str, count: Count, setter: Setter<B>, status: Status) -> Self {
-        Self { entry: Entry { name, syntax: "", default: "", text: "", status }, count, setter }
+    /// A directive that is never supported. `why` completes "refused: …".
+    pub const fn refused(name: &'static str, count: Count, why: &'static str, doc: Doc) -> Self {
+        Self { entry: Entry { name, doc, status: Status::Refused(why) }, count, setter: Setter::Nothing }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::directive::{Directive, Entry, Status};
+use crate::directive::{Directive, Doc, Entry, Status};
 
 /// The directives of one table.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Chapter {
 }
 
 fn markdown(entry: &Entry) -> String {
-    let Entry { name, syntax, default, text, status } = entry;
+    let Entry { name, doc: Doc { syntax, default, text }, status } = entry;
     let space = if syntax.is_empty() { "" } else { " " };
     let end = if syntax.ends_with('}') { "" } else { ";" };
     let mut out = format!("\n### {name}\n\n    {name}{space}{syntax}{end}\n\n");

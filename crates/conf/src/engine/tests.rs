@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::{Count, List, Mask, Once, Setting, Sources, bind, parse_text};
+use crate::{Count, Doc, List, Mask, Once, Setting, Sources, bind, doc, parse_text};
 
 #[derive(Default)]
 struct Owner {
@@ -22,40 +22,44 @@ struct Owner {
     inner: Vec<Owner>,
 }
 
+const NO_DOC: Doc = doc("", "", "");
+
 const COLORS: &[(&str, u8)] = &[("red", 1), ("green", 2)];
 
 const TABLE: &[Directive<Owner>] = &[
-    Directive::new("flag", Count::Exactly(1), |b, a| b.flag.set(a, Args::flag)),
-    Directive::new("number", Count::Exactly(1), |b, a| b.number.set(a, Args::number)),
-    Directive::new("size", Count::Exactly(1), |b, a| b.size.set(a, Args::size)),
-    Directive::new("offset", Count::Exactly(1), |b, a| b.offset.set(a, Args::offset)),
-    Directive::new("msec", Count::Exactly(1), |b, a| b.msec.set(a, Args::msec)),
-    Directive::new("sec", Count::Exactly(1), |b, a| b.sec.set(a, Args::sec)),
-    Directive::new("color", Count::Exactly(1), |b, a| b.color.set(a, |a| a.one_of(COLORS))),
-    Directive::new("last", Count::Exactly(1), |b, a| b.last.replace(a, Args::string)),
-    Directive::new("bits", Count::AtLeast(1), |b, a| b.bits.add(a, COLORS)),
-    Directive::new("list", Count::Between(1, 2), |b, a| {
+    Directive::new("flag", Count::Exactly(1), NO_DOC, |b, a| b.flag.set(a, Args::flag)),
+    Directive::new("number", Count::Exactly(1), NO_DOC, |b, a| b.number.set(a, Args::number)),
+    Directive::new("size", Count::Exactly(1), NO_DOC, |b, a| b.size.set(a, Args::size)),
+    Directive::new("offset", Count::Exactly(1), NO_DOC, |b, a| b.offset.set(a, Args::offset)),
+    Directive::new("msec", Count::Exactly(1), NO_DOC, |b, a| b.msec.set(a, Args::msec)),
+    Directive::new("sec", Count::Exactly(1), NO_DOC, |b, a| b.sec.set(a, Args::sec)),
+    Directive::new("color", Count::Exactly(1), NO_DOC, |b, a| b.color.set(a, |a| a.one_of(COLORS))),
+    Directive::new("last", Count::Exactly(1), NO_DOC, |b, a| b.last.replace(a, Args::string)),
+    Directive::new("bits", Count::AtLeast(1), NO_DOC, |b, a| b.bits.add(a, COLORS)),
+    Directive::new("list", Count::Between(1, 2), NO_DOC, |b, a| {
         b.list.push(a.string()?);
         Ok(())
     }),
-    Directive::accepted("ignored", Count::Exactly(1), "nobody needs it", |b, a| b.once.check(a, Args::flag)),
-    Directive::not_yet("later", Count::Exactly(1), "time"),
-    Directive::refused("never", Count::Exactly(1), "it is a bad idea"),
-    Directive::block("inner", Count::Exactly(0), |b, a, block| {
+    Directive::accepted("ignored", Count::Exactly(1), "nobody needs it", NO_DOC, |b, a| {
+        b.once.check(a, Args::flag)
+    }),
+    Directive::not_yet("later", Count::Exactly(1), "time", NO_DOC),
+    Directive::refused("never", Count::Exactly(1), "it is a bad idea", NO_DOC),
+    Directive::block("inner", Count::Exactly(0), NO_DOC, |b, a, block| {
         let mut inner = Owner::default();
         apply(block, &mut [&mut bind(TABLE, &mut inner)], a.reading())?;
         b.inner.push(inner);
         Ok(())
     }),
-    Directive::block("http", Count::Exactly(0), |_, a, block| a.reading().skip(a, block)),
+    Directive::block("http", Count::Exactly(0), NO_DOC, |_, a, block| a.reading().skip(a, block)),
 ];
 
 #[derive(Default)]
 struct Other;
 
 const OTHER: &[Directive<Other>] = &[
-    Directive::new("other", Count::Exactly(0), |_, _| Ok(())),
-    Directive::new("flag", Count::Exactly(0), |_, _| Ok(())),
+    Directive::new("other", Count::Exactly(0), NO_DOC, |_, _| Ok(())),
+    Directive::new("flag", Count::Exactly(0), NO_DOC, |_, _| Ok(())),
 ];
 
 /// What came of `text`: the owner, the fault, the warnings.
