@@ -11,5 +11,10 @@ mod defaults;
     expect(dead_code, reason = "called by the start of the program, which is still to come")
 )]
 mod help;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called by the start of the program, which is still to come")
+)]
+mod settings;
 
 fn main() {}
