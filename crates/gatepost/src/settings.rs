@@ -185,6 +185,7 @@ fn vocabulary() -> Vocabulary {
 
 impl MainBlock {
     fn read(&mut self, block: &Block, reading: &Reading<'_>) -> Result<(), Fault> {
+        // The two owners of this context are borrowed side by side.
         let mut log = std::mem::take(&mut self.log);
         let result = apply(block, &mut [&mut bind(MAIN, self), &mut bind(LOG, &mut log)], reading);
         self.log = log;

@@ -116,7 +116,7 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
         ONE,
         doc(
             "FILE | off",
-            "gatepost.pid in /run",
+            "/run/gatepost.pid",
             "Where the process's number is written, relative to the prefix. `off` or an empty name: nowhere.",
         ),
         |b, a| b.pid.set(a, |a| Ok(pid(a))),
