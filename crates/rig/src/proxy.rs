@@ -187,10 +187,4 @@ mod tests {
         assert_eq!(text, format!("listen {imap}; listen {pop3} ssl; proxy_x {imap}; user a@b;"));
         assert_eq!(places.len(), 2);
     }
-
-    #[test]
-    #[should_panic(expected = "unknown directive \"imaginary\"")]
-    fn a_proxy_that_does_not_start_fails_the_test_with_its_own_words() {
-        Proxy::start(&Program::nginx(), "server { listen @imap; imaginary on; }");
-    }
 }
