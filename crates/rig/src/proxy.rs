@@ -50,7 +50,8 @@ pub struct Proxy {
 impl Proxy {
     /// Starts `program` with this content of its `mail` block, and waits until it listens.
     ///
-    /// A word `@name` stands for a free address of its own; [`Proxy::at`] says which one.
+    /// A word `@name` stands for a free address of its own; [`Proxy::at`] says which one. Only these are waited for: a
+    /// configuration with none of them counts as ready at once.
     ///
     /// ```no_run
     /// use gatepost_rig::{AuthServer, Client, Program, Proxy, auth_server};
