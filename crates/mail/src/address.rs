@@ -1,5 +1,7 @@
 //! Addresses by role, so that a client's cannot be taken for an upstream's.
 
+pub mod written;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
