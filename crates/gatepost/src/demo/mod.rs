@@ -7,6 +7,9 @@
 mod limits;
 mod mailbox;
 mod mime;
+mod plain;
+mod pop3;
 mod samples;
+mod smtp;
 mod store;
 mod wire;
