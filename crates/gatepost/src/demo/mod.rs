@@ -4,6 +4,7 @@
 //! says no to the rest. It keeps everything in memory, within [`limits`]. It is no mail server: no TLS, no
 //! quota, no queue, two users whose passwords are printed.
 
+mod imap;
 mod limits;
 mod mailbox;
 mod mime;
