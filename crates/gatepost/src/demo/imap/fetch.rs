@@ -171,7 +171,7 @@ fn label(name: &str, which: &Which, partial: Option<(u32, u32)>) -> String {
         let mut quoted = Vec::new();
         for name in names {
             quoted.push(b' ');
-            print::string(&mut quoted, name);
+            print::astring(&mut quoted, name);
         }
         // Writing to a String does not fail, here and below.
         let _ = write!(label, " ({})", String::from_utf8_lossy(&quoted[1..]));
@@ -332,11 +332,11 @@ mod tests {
             ("fast", "FLAGS (\\Seen \\Recent) INTERNALDATE \"01-Jan-1970 00:00:00 +0000\" RFC822.SIZE 147"),
             (
                 "BODY[HEADER.FIELDS (subject X)]",
-                "BODY[HEADER.FIELDS (\"subject\" \"X\")] {18}\r\nSubject: x\r\n y\r\n\r\n",
+                "BODY[HEADER.FIELDS (subject X)] {18}\r\nSubject: x\r\n y\r\n\r\n",
             ),
             (
                 "body.peek[header.fields.not (content-type subject)]<3.4>",
-                "BODY[HEADER.FIELDS.NOT (\"content-type\" \"subject\")]<3> {4}\r\nm: a",
+                "BODY[HEADER.FIELDS.NOT (content-type subject)]<3> {4}\r\nm: a",
             ),
             ("BODY[1]", "BODY[1] {3}\r\none"),
             ("BODY[1.MIME]", "BODY[1.MIME] {8}\r\nA: 1\r\n\r\n"),

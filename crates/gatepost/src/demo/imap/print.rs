@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::super::mailbox::Flags;
+use super::scanner::is_astring_char;
 
 /// Longest string that is shown in quotes.
 const QUOTED: usize = 512;
@@ -23,6 +24,15 @@ pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
         out.push(byte);
     }
     out.push(b'"');
+}
+
+/// A string that needs no quotes where its characters allow it; most clients expect field names so.
+pub(super) fn astring(out: &mut Vec<u8>, text: &[u8]) {
+    if !text.is_empty() && text.iter().all(|b| is_astring_char(*b)) {
+        out.extend_from_slice(text);
+    } else {
+        string(out, text);
+    }
 }
 
 /// A string, or NIL where there is none.

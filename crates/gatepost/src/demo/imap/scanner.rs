@@ -189,7 +189,8 @@ pub(super) fn number(digits: &[u8]) -> Option<u32> {
     str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn is_astring_char(byte: u8) -> bool {
+/// What a string may consist of that is not in quotes.
+pub(super) fn is_astring_char(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"(){%*\"\\".contains(&byte)
 }
 
