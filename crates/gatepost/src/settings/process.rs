@@ -117,7 +117,8 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
         doc(
             "FILE | off",
             "/run/gatepost.pid",
-            "Where the process's number is written, relative to the prefix. `off` or an empty name: nowhere.",
+            "Where the process's number is written, relative to the prefix. `off` or an empty name: \
+             nowhere.",
         ),
         |b, a| b.pid.set(a, |a| Ok(pid(a))),
     ),
@@ -127,7 +128,8 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
         doc(
             "USER [GROUP]",
             "nobody",
-            "Whom the program becomes when a superuser has started it. The group is named like the user unless said.",
+            "Whom the program becomes when a superuser has started it. The group is named like the user \
+             unless said.",
         ),
         |b, a| {
             let superuser = b.superuser;
@@ -140,8 +142,8 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
         doc(
             "NUMBER | auto",
             "1",
-            "How many threads serve; `auto` is one for each processor. There is one process, so that all threads share
-caches and limits.",
+            "How many threads serve; `auto` is one for each processor. There is one process, so that all \
+             threads share caches and limits.",
         ),
         |b, a| b.threads.set(a, threads),
     ),

@@ -364,9 +364,8 @@ fn a_user_that_cannot_be_become_is_ignored_with_a_warning() {
     assert_eq!(case.settings().process.account, None);
     assert_eq!(
         case.warnings(),
-        [
-            "the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored in main.conf:1"
-        ]
+        ["the \"user\" directive makes sense only if the master process runs with super-user privileges, \
+          ignored in main.conf:1"]
     );
 }
 

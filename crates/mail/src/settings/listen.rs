@@ -79,14 +79,34 @@ struct Written {
 
 /// Directives about listening, for servers.
 pub const LISTEN: &[Directive<ListenBlock>] = &[
-    Directive::new("listen", Count::AtLeast(1), doc("ADDRESS [bind] [reuseport] [backlog=NUMBER] [rcvbuf=SIZE] [sndbuf=SIZE] [ipv6only=on | off]
-    [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath]", "", "Where a server accepts clients; needed at least once. ADDRESS is `ADDR:PORT`, `*:PORT`, `PORT`,
-`[IPv6]:PORT`, `NAME:PORT` (all addresses of the name) or `unix:PATH`; PORT may be a range such as `9143-9145`.
-Without a port the system chooses one. An address whose port is also bound by the wildcard of its family gets no socket
-of its own, unless it has `bind` or a parameter about the socket. `reuseport` gives each serving thread its own
-socket. Not yet: `ssl` and `proxy_protocol`."), listen),
-    Directive::new("protocol", Count::Exactly(1), doc("imap | pop3 | smtp", "by port", "What the server speaks. Unless it is said, the first `listen` with a well-known port decides: 143 and 993
-are IMAP, 110 and 995 POP3, 25, 465 and 587 SMTP. The last `protocol` of a server wins."), protocol),
+    Directive::new(
+        "listen",
+        Count::AtLeast(1),
+        doc(
+            "ADDRESS [bind] [reuseport] [backlog=NUMBER] [rcvbuf=SIZE] [sndbuf=SIZE] [ipv6only=on | off]\n    \
+             [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath]",
+            "",
+            "Where a server accepts clients; needed at least once. ADDRESS is `ADDR:PORT`, `*:PORT`, \
+             `PORT`, `[IPv6]:PORT`, `NAME:PORT` (all addresses of the name) or `unix:PATH`; PORT may be a \
+             range such as `9143-9145`. Without a port the system chooses one. An address whose port is \
+             also bound by the wildcard of its family gets no socket of its own, unless it has `bind` or a \
+             parameter about the socket. `reuseport` gives each serving thread its own socket. Not yet: \
+             `ssl` and `proxy_protocol`.",
+        ),
+        listen,
+    ),
+    Directive::new(
+        "protocol",
+        Count::Exactly(1),
+        doc(
+            "imap | pop3 | smtp",
+            "by port",
+            "What the server speaks. Unless it is said, the first `listen` with a well-known port decides: \
+             143 and 993 are IMAP, 110 and 995 POP3, 25, 465 and 587 SMTP. The last `protocol` of a server \
+             wins.",
+        ),
+        protocol,
+    ),
 ];
 
 /// What is wrong with a `listen` or `protocol`.
