@@ -82,6 +82,11 @@ impl Workers {
 
     /// Waits until all threads have gone.
     pub async fn gone(&self) {
+        if self.threads.is_empty() {
+            // `worker_processes 0` serves nobody, until it is told to stop.
+            let mut orders = self.orders.subscribe();
+            let _ = orders.wait_for(|order| *order >= Order::Drain).await;
+        }
         self.orders.closed().await;
     }
 
