@@ -1,5 +1,7 @@
 //! The arguments of a directive, read as what the directive takes, with faults in the originals' words.
 
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -120,6 +122,11 @@ impl<'a> Args<'a> {
     /// `"X" directive invalid value`
     pub fn invalid_value(&self) -> Fault {
         self.fault(Mistake::InvalidValue(self.name()))
+    }
+
+    /// The addresses of a host name.
+    pub fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        self.reading.names.resolve(name)
     }
 
     /// Warns of `notice` at this directive.

@@ -6,6 +6,7 @@ use crate::args::Args;
 use crate::directive::{Directive, Entry, Setter, Status};
 use crate::fault::{Fault, Mistake, Notice, Warnings};
 use crate::known;
+use crate::names::Names;
 use crate::statement::{Block, Statement};
 
 /// What is common to all statements of one reading of a configuration.
@@ -15,6 +16,8 @@ pub struct Reading<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Where warnings go.
     pub warnings: &'a Warnings,
+    /// What host names mean.
+    pub names: &'a Names,
 }
 
 impl Reading<'_> {

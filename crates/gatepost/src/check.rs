@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use conf::Sources;
 use mail::address::Endpoint;
+use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::listener::Bound;
 use mail::settings::Listen;
@@ -76,7 +77,8 @@ fn rehearse(configuration: &Configuration, flavour: Flavour, console: &Console) 
     for listen in &mail.listens {
         rehearse_listen(listen)?;
     }
-    start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
+    let makings = start::rehearsal(flavour).map_err(StartError::Threads)?;
+    start::build(mail, &logs, &makings, &Files::on_disk(), |warning| console.say(Level::Warn, warning))?;
     Ok(())
 }
 

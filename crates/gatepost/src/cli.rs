@@ -24,7 +24,7 @@ pub(crate) enum Invocation {
 }
 
 /// Options, as given.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// What to show first.
     pub(crate) show: Show,

@@ -1,6 +1,7 @@
 //! Opens the files behind `error_log` and opens them again on USR1.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +16,10 @@ use mail::settings::log::{Destination, Level};
 #[derive(Default)]
 pub(crate) struct Logs {
     sinks: HashMap<Destination, Arc<Sink>>,
+    /// The same files by their paths, for whoever may not open them himself.
+    files: BTreeMap<PathBuf, File>,
+    /// Another process opens the files: there are no more of them.
+    given: bool,
 }
 
 /// A log file that cannot be opened.
@@ -34,17 +39,34 @@ impl Logs {
         outputs.collect::<Result<Vec<(Level, Arc<Sink>)>, OpenError>>().map(Log::new)
     }
 
+    /// Logs in files that another process has opened.
+    pub(crate) fn given(files: BTreeMap<PathBuf, File>) -> Self {
+        Self { sinks: HashMap::new(), files, given: true }
+    }
+
+    /// All files, to be given to another process.
+    pub(crate) fn files(&self) -> &BTreeMap<PathBuf, File> {
+        &self.files
+    }
+
     /// Opens all files again by name; a file that cannot be opened stays what it is.
-    pub(crate) fn reopen(&self) -> Vec<OpenError> {
-        let mut errors = Vec::new();
-        for (destination, sink) in &self.sinks {
-            let Destination::File(path) = destination else { continue };
-            match append(path) {
-                Ok(file) => sink.replace(file),
-                Err(error) => errors.push(error),
-            }
+    pub(crate) fn reopen(&mut self) -> Vec<OpenError> {
+        let paths: Vec<PathBuf> = self.files.keys().cloned().collect();
+        let reopen = |path: PathBuf| {
+            let failed = |source| OpenError { path: path.clone(), source };
+            append(&path).and_then(|file| self.renew(path.clone(), file).map_err(failed)).err()
+        };
+        paths.into_iter().filter_map(reopen).collect()
+    }
+
+    /// Writes to `file` from now on where lines went to `path`.
+    pub(crate) fn renew(&mut self, path: PathBuf, file: File) -> io::Result<()> {
+        let destination = Destination::File(path.clone());
+        if let Some(sink) = self.sinks.get(&destination) {
+            sink.replace(file.try_clone()?);
         }
-        errors
+        self.files.insert(path, file);
+        Ok(())
     }
 
     fn sink(&mut self, destination: &Destination) -> Result<Arc<Sink>, OpenError> {
@@ -52,11 +74,26 @@ impl Logs {
             return Ok(Arc::clone(sink));
         }
         let sink = Arc::new(match destination {
-            Destination::File(path) => Sink::new(append(path)?),
+            Destination::File(path) => Sink::new(self.file(path)?),
             Destination::Stderr => Sink::new(io::stderr()),
         });
         self.sinks.insert(destination.clone(), Arc::clone(&sink));
         Ok(sink)
+    }
+
+    fn file(&mut self, path: &Path) -> Result<File, OpenError> {
+        let failed = |source| OpenError { path: path.to_owned(), source };
+        if !self.given {
+            self.files.insert(path.to_owned(), append(path)?);
+        }
+        let file = self.files.get(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        file.try_clone().map_err(failed)
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.sinks.keys()).finish()
     }
 }
 

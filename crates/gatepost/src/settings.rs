@@ -6,12 +6,16 @@
 mod events;
 mod process;
 mod reference;
+mod worker;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use conf::{Block, Fault, Mistake, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind};
+use conf::{
+    Block, Fault, Mistake, Names, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
+};
+use mail::address::written;
 use mail::flavour::Flavour;
 use mail::settings::log::{Destination, LOG};
 use mail::settings::{Mail, Surroundings};
@@ -19,6 +23,7 @@ use mail::settings::{Mail, Surroundings};
 use self::process::{MAIN, MainBlock};
 
 pub(crate) use self::process::{Account, Process};
+pub(crate) use self::worker::{Affinity, Sandbox, Variable};
 
 /// What a configuration says, with every question settled.
 #[derive(Debug)]
@@ -82,6 +87,8 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<Warning>,
     /// The files that it consists of, in the order in which they were first read.
     pub(crate) sources: Sources,
+    /// The host names in it.
+    pub(crate) names: Names,
 }
 
 /// A configuration that cannot be used.
@@ -123,16 +130,26 @@ struct TooFewFiles {
 ///
 /// Host names in `listen` are resolved by the system, and wait for it.
 pub(crate) fn load(request: &Request<'_>) -> Loaded {
-    let mut sources = Sources::new();
+    load_from(request, Sources::new(), written::names())
+}
+
+/// Reads and checks a configuration whose files and names come from `sources` and `names`.
+pub(crate) fn load_from(request: &Request<'_>, mut sources: Sources, names: Names) -> Loaded {
     let warnings = Warnings::new();
     let around = request.surroundings();
-    let outcome = read(request, &around, &mut sources, &warnings)
+    let outcome = read(request, &around, &mut sources, &World { warnings: &warnings, names: &names })
         .map_err(|fault| Rejected { fault, phase: Phase::Syntax })
         .and_then(|main| {
             resolve(&main, request, &around, &warnings)
                 .map_err(|fault| Rejected { fault, phase: Phase::Meaning })
         });
-    Loaded { outcome, warnings: warnings.into_vec(), sources }
+    Loaded { outcome, warnings: warnings.into_vec(), sources, names }
+}
+
+/// What statements meet when they are applied.
+struct World<'a> {
+    warnings: &'a Warnings,
+    names: &'a Names,
 }
 
 /// The first phase: the text of `-g`, then the file.
@@ -140,10 +157,10 @@ fn read(
     request: &Request<'_>,
     around: &Surroundings,
     sources: &mut Sources,
-    warnings: &Warnings,
+    world: &World<'_>,
 ) -> Result<MainBlock, Fault> {
     let vocabulary = vocabulary();
-    let reading = Reading { vocabulary: &vocabulary, warnings };
+    let reading = Reading { vocabulary: &vocabulary, warnings: world.warnings, names: world.names };
     let mut main = MainBlock::new(request.machine.superuser);
     if let Some(text) = request.directives {
         main.read(&conf::parse_text(text.as_bytes(), &around.directory, sources), &reading)?;
@@ -163,6 +180,9 @@ fn resolve(
     let events = written.events.value().ok_or_else(|| whole(WholeMistake::NoEvents))?;
     let process = Process::resolve(written, events, request, around)?;
     let mail = written.mail.resolve(around)?;
+    if let Some(notice) = written.notice(&request.machine) {
+        warnings.add(notice, None);
+    }
     let connections = process.connections;
     // Angie makes its mail sockets later and so does not count them.
     let sockets = if request.flavour == Flavour::Nginx { mail.listens.len() } else { 0 };

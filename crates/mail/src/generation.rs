@@ -10,6 +10,7 @@ use crate::auth::chain::Chain;
 use crate::auth::http::{HttpAuthority, SetupError};
 use crate::auth::users::{LoadError, Pool, Users, UsersFile, Warning};
 use crate::auth::{Authenticate, Resolve};
+use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::log::Log;
 use crate::settings::{self, ErrorLog};
@@ -43,21 +44,23 @@ pub enum BuildError {
 }
 
 impl Generation {
-    /// Puts `servers` to work. `log` finds the log for `error_log` lines; `warn` hears of what looks wrong.
+    /// Puts `servers` to work, with what they read from `files`. `log` finds the log for `error_log` lines; `warn`
+    /// hears of what looks wrong.
     ///
-    /// Reads the users files, each once. Connects to nobody.
+    /// Connects to nobody.
     pub fn build(
         servers: &[Arc<settings::Server>],
         makings: &Makings,
+        files: &Files,
         mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
         mut warn: impl FnMut(&Warning),
     ) -> Result<Self, BuildError> {
-        let mut files = UsersFiles::default();
+        let mut users = UsersFiles { files, parsed: HashMap::new() };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
             services.push(Arc::new(Service {
                 settings: Arc::clone(settings),
-                authority: authority(settings, makings, &mut files, &mut warn)?,
+                authority: authority(settings, makings, &mut users, &mut warn)?,
                 resolver: Arc::clone(&makings.resolver),
                 log: log(&settings.core.error_logs),
                 flavour: makings.flavour,
@@ -68,23 +71,26 @@ impl Generation {
 }
 
 /// Users files by their paths: servers that name the same one share it.
-type UsersFiles = HashMap<PathBuf, Arc<UsersFile>>;
+struct UsersFiles<'f> {
+    files: &'f Files,
+    parsed: HashMap<PathBuf, Arc<UsersFile>>,
+}
 
 /// The users file, then the auth server, as far as the server has them.
 fn authority(
     settings: &settings::Server,
     makings: &Makings,
-    files: &mut UsersFiles,
+    users: &mut UsersFiles<'_>,
     warn: &mut impl FnMut(&Warning),
 ) -> Result<Arc<dyn Authenticate>, BuildError> {
     let mut authorities: Vec<Arc<dyn Authenticate>> = Vec::with_capacity(2);
     if let Some(path) = &settings.auth_user_file {
-        let file = users_file(path, files, warn)?;
+        let file = users.file(path, warn)?;
         let fallback = settings.auth_http.is_some();
         authorities.push(Arc::new(Users::new(file, Arc::clone(&makings.verifiers), fallback)));
     }
     if let Some(http) = &settings.auth_http {
-        authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(&makings.resolver))?));
+        authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(&makings.resolver), users.files)?));
     }
     match <[_; 1]>::try_from(authorities) {
         Ok([only]) => Ok(only),
@@ -92,18 +98,16 @@ fn authority(
     }
 }
 
-fn users_file(
-    path: &Path,
-    files: &mut UsersFiles,
-    warn: &mut impl FnMut(&Warning),
-) -> Result<Arc<UsersFile>, LoadError> {
-    if let Some(file) = files.get(path) {
-        return Ok(Arc::clone(file));
+impl UsersFiles<'_> {
+    fn file(&mut self, path: &Path, warn: &mut impl FnMut(&Warning)) -> Result<Arc<UsersFile>, LoadError> {
+        if let Some(file) = self.parsed.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(UsersFile::load(path, self.files)?);
+        file.warnings().iter().for_each(warn);
+        self.parsed.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
     }
-    let file = Arc::new(UsersFile::load(path)?);
-    file.warnings().iter().for_each(warn);
-    files.insert(path.to_owned(), Arc::clone(&file));
-    Ok(file)
 }
 
 /// One `server {}` at work.

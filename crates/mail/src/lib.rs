@@ -6,6 +6,7 @@ pub mod address;
 pub mod auth;
 pub mod driver;
 pub mod event;
+pub mod files;
 pub mod flavour;
 pub mod generation;
 pub mod link;

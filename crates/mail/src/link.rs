@@ -18,6 +18,27 @@ pub enum Link {
     Unix(UnixStream),
 }
 
+/// A link that belongs to no thread's runtime, on its way from one to another.
+#[derive(Debug)]
+pub enum Loose {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl TryFrom<Loose> for Link {
+    type Error = io::Error;
+
+    /// Registers the stream with the runtime that this is called on.
+    fn try_from(loose: Loose) -> io::Result<Self> {
+        match loose {
+            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
+            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
+        }
+    }
+}
+
 /// Calls a method of the stream inside, whichever it is.
 macro_rules! each {
     ($link:expr, $stream:ident => $body:expr) => {
@@ -38,6 +59,14 @@ impl Link {
                 Ok(Self::Tcp(stream))
             }
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+        }
+    }
+
+    /// Takes the stream from its runtime.
+    pub fn loosen(self) -> io::Result<Loose> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Loose::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Loose::Unix),
         }
     }
 

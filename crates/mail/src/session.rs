@@ -2,13 +2,12 @@
 //!
 //! Each step consumes one value and returns the next, so nothing can be relayed that was not authorised.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use proto::LoginAnswer;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::address::{ClientAddr, Endpoint};
@@ -18,7 +17,7 @@ use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::Relay;
 use crate::scratch;
-use crate::serve::Order;
+use crate::serve::{Order, Presence};
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
@@ -44,7 +43,7 @@ pub struct Accepted {
     /// Told when proxied sessions have to end.
     pub orders: watch::Receiver<Order>,
     /// Held for as long as the session lives.
-    pub alive: mpsc::Sender<Infallible>,
+    pub presence: Presence,
 }
 
 /// What a session holds from its first to its last moment.
@@ -52,7 +51,7 @@ pub struct Accepted {
 pub struct Held {
     slot: Slot,
     orders: watch::Receiver<Order>,
-    alive: mpsc::Sender<Infallible>,
+    presence: Presence,
 }
 
 /// A client and its upstream, both logged in. Made by [`upstream::open`] alone.
@@ -102,8 +101,8 @@ impl Word {
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, connection, service, slots, slot, orders, alive } = accepted;
-    let held = Held { slot, orders, alive };
+    let Accepted { link, client, server, connection, service, slots, slot, orders, presence } = accepted;
+    let held = Held { slot, orders, presence };
     let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     match establish(link, client, service, &slots, &mut teller).await {
@@ -132,12 +131,12 @@ async fn establish(
 /// From login to the end: moves bytes until one side is done.
 async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
     let Connected { mut relay, slot: upstream_slot } = connected;
-    let Held { slot, mut orders, alive } = held;
+    let Held { slot, mut orders, presence } = held;
     teller.action = Action::None;
     teller.tell(&Event::LoggedIn);
     let ended = tokio::select! {
         ended = relay.run() => ended,
-        _ = orders.wait_for(|order| *order >= Order::Cut) => {
+        Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => {
             teller.tell_while(Action::Proxying, &Event::Trouble(&Trouble::ShutdownTimeout));
             return;
         }
@@ -153,7 +152,7 @@ async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
         teller.tell(&Event::Done);
         farewell(relay.into_client()).await;
     }
-    drop((slot, upstream_slot, alive));
+    drop((slot, upstream_slot, presence));
 }
 
 /// How long, and for how many bytes, a client is listened to that has been told all.

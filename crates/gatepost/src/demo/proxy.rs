@@ -59,9 +59,10 @@ async fn serve(plan: Plan) -> io::Result<()> {
             flavour: Flavour::Gatepost,
         }));
         let listen = listen(&front, sockets.len());
-        sockets.push(Bound::adopt(Arc::new(listen), front.port.listener.into())?);
+        sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);
     }
-    let workers = Workers::start(Generation { services }, sockets, 1, Slots::new(CONNECTIONS))?;
+    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}));
+    workers.install(Generation { services }, &sockets, 1)?;
     ctrl_c().await?;
     workers.order(Order::Stop);
     workers.join();

@@ -166,6 +166,33 @@ fn a_typo_in_the_example_names_file_and_line() {
 }
 
 #[test]
+fn what_is_said_about_the_worker_is_so() {
+    let case = Case::new(
+        "worker_processes 2; worker_cpu_affinity 0101 10; worker_priority -5; working_directory /tmp;
+         sandbox on; env A=B; env C; events { }",
+    );
+    let process = case.settings().process;
+    assert_eq!(case.warnings(), [""; 0]);
+    assert_eq!(process.affinity, Some(Affinity::Masks(vec![vec![0, 2], vec![1]])));
+    assert_eq!((process.priority, process.sandbox), (Some(-5), Sandbox::On));
+    assert_eq!(process.directory, Some("/tmp".into()));
+    let names: Vec<_> = process.environment.iter().map(|variable| variable.name.as_os_str()).collect();
+    assert_eq!(names, ["A", "C"]);
+    let long = "1".repeat(1025);
+    assert_eq!(
+        fault(&format!("worker_cpu_affinity {long};")),
+        "\"worker_cpu_affinity\" supports up to 1024 CPUs only in main.conf:1"
+    );
+    assert_eq!(
+        Case::new("worker_cpu_affinity 01 10; events { }").warnings(),
+        [
+            "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, using last \
+          mask for remaining worker processes"
+        ]
+    );
+}
+
+#[test]
 fn what_is_not_said_has_its_default() {
     let process = Case::new(LEAST).settings().process;
     assert!(process.daemon);
@@ -243,9 +270,11 @@ fn mistakes_are_worded_as_the_originals_word_them() {
         ("mail { mail { } }", "\"mail\" directive is not allowed here"),
         ("mail { events { } }", "\"events\" directive is not allowed here"),
         ("nonsense;", "unknown directive \"nonsense\""),
-        ("worker_cpu_affinity auto;", "\"worker_cpu_affinity\" directive is not supported yet"),
-        ("working_directory /;", "\"working_directory\" directive is not supported yet"),
-        ("worker_priority 5;", "\"worker_priority\" directive is not supported yet"),
+        ("worker_cpu_affinity auto 1 1;", "invalid number of arguments in \"worker_cpu_affinity\" directive"),
+        ("worker_cpu_affinity 01 2;", "invalid character \"2\" in \"worker_cpu_affinity\""),
+        ("worker_priority x;", "\"worker_priority\" directive invalid number"),
+        ("worker_priority --5;", "\"worker_priority\" directive invalid number"),
+        ("sandbox maybe;", "invalid value \"maybe\""),
         (
             "ssl_engine x;",
             "\"ssl_engine\" directive is not supported: engines belong to OpenSSL, which is not used here",

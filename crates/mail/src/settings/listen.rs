@@ -7,7 +7,7 @@ use conf::{Args, Count, Directive, Fault, Mistake, Notice, Word, doc, value};
 use proto::Protocol;
 
 use crate::address::Endpoint;
-use crate::address::written::{self, Listening, Malformed};
+use crate::address::written::{Listening, Malformed};
 
 /// One socket to listen on, and which server each of its addresses belongs to.
 #[derive(Debug, Clone)]
@@ -159,7 +159,7 @@ fn listen(block: &mut ListenBlock, args: &Args<'_>) -> Result<(), Fault> {
     let bad_address =
         |malformed| Fault::own(ListenMistake::Address { malformed, address: address.to_owned() }, args.at());
     let listening = Listening::parse(address).map_err(bad_address)?;
-    let endpoints = listening.endpoints(written::lookup).map_err(bad_address)?;
+    let endpoints = listening.endpoints(|name| args.resolve(name)).map_err(bad_address)?;
     let port = listening.first_port();
     block.protocol = block.protocol.or_else(|| port.and_then(protocol_of_port));
     let parameters = Parameters::parse(args)?;

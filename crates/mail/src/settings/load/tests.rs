@@ -7,6 +7,7 @@ use proto::sasl::Mechanisms;
 use proto::{Limits, Mechanism, Starttls};
 
 use super::*;
+use crate::address::written;
 use crate::settings::ProtocolSettings;
 use crate::settings::listen::{Keepalive, SocketOptions};
 use crate::settings::log::{Destination, ErrorLog, Level};
@@ -32,7 +33,7 @@ fn read(text: &str) -> (Result<Mail, String>, Vec<String>) {
     let (vocabulary, warnings) = (vocabulary(Vocabulary::new()), Warnings::new());
     let mut mail = MailBlock::default();
     let result = mail
-        .read(&block, &Reading { vocabulary: &vocabulary, warnings: &warnings })
+        .read(&block, &Reading { vocabulary: &vocabulary, warnings: &warnings, names: &written::names() })
         .and_then(|()| mail.resolve(&around()))
         .map_err(|fault| short(fault.to_string()));
     (result, warnings.into_vec().iter().map(|warning| short(warning.to_string())).collect())
@@ -289,7 +290,7 @@ fn parameters_of_listen_are_options_of_the_socket() {
 #[test]
 fn several_blocks_count_as_one() {
     let (vocabulary, warnings) = (vocabulary(Vocabulary::new()), Warnings::new());
-    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings };
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &written::names() };
     let dir = tempfile::tempdir().unwrap();
     let mut mail = MailBlock::default();
     for (name, text) in [("a", "timeout 9s; server { listen 127.0.0.1:143; }"), ("b", "auth_http h;")] {
