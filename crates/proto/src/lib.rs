@@ -14,6 +14,7 @@ pub mod counters;
 pub mod dialogue;
 pub mod line;
 pub mod login;
+pub mod proxy_protocol;
 pub mod sasl;
 pub mod secret;
 pub mod violation;
