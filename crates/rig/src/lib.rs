@@ -1,1 +1,3 @@
 //! Scripted peers for tests.
+
+pub mod dns;
