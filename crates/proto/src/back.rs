@@ -1,7 +1,10 @@
 //! What the backs of all protocols have in common: how a login at an upstream ends, and what one is doing.
 //!
 //! A back is a [`Dialogue`](crate::Dialogue) whose only question is its [`Outcome`], which nobody answers. End of
-//! input and time-outs are the driver's; TLS towards upstreams does not exist, so `secured` does nothing.
+//! input and time-outs are the driver's.
+//!
+//! A back that is to begin TLS fails closed: an upstream that refuses, or says more in clear than it was asked for,
+//! never sees a name or a password, and what it has said is not for the client (NO STARTTLS, section 4).
 
 use bytes::{Bytes, BytesMut};
 
@@ -19,6 +22,11 @@ pub enum Outcome {
         reply: Bytes,
         /// Where in `reply` the text begins that is worth logging.
         shown_from: usize,
+    },
+    /// The upstream does not begin TLS, or has said more in clear than it was asked. Not for the client.
+    NoTls {
+        /// What it has said instead of its go-ahead, or behind it.
+        reply: Bytes,
     },
     /// The upstream's reply does not end within the limit.
     TooLong {
@@ -38,6 +46,8 @@ pub enum Action {
     Connecting,
     /// Bytes of the upstream are being looked at.
     ReadingResponse,
+    /// STARTTLS or STLS was sent last, or TLS is being begun.
+    SendingStarttls,
     /// IMAP: the LOGIN command was sent last.
     SendingLogin,
     /// IMAP, POP3: the user name was sent last.
@@ -75,19 +85,39 @@ impl Reading {
     /// Lines behind the first are part of the reply and go with it, so that what came too early is never taken for
     /// the answer to a later command.
     pub(crate) fn of(input: &[u8], limit: usize) -> Self {
-        if input.len() > limit {
-            Self::TooLong
-        } else if input.ends_with(b"\r\n") {
-            Self::Complete
-        } else if input.len() == limit {
-            Self::TooLong
-        } else {
-            Self::Partial
+        Self::by(input.ends_with(b"\r\n"), input.len(), limit)
+    }
+
+    /// The same for replies of several lines: the last one has no `-` behind its code (RFC 5321, section 4.2.1).
+    pub(crate) fn of_lines(input: &[u8], limit: usize) -> Self {
+        let last = input.strip_suffix(b"\r\n").map(|lines| match memchr::memrchr(b'\n', lines) {
+            Some(at) => &lines[at + 1..],
+            None => lines,
+        });
+        Self::by(last.is_some_and(|line| line.get(3) != Some(&b'-')), input.len(), limit)
+    }
+
+    const fn by(ended: bool, length: usize, limit: usize) -> Self {
+        match ended {
+            true if length <= limit => Self::Complete,
+            false if length < limit => Self::Partial,
+            _ => Self::TooLong,
         }
     }
 }
 
+/// Whether `input` is one line and nothing behind it: what a go-ahead for TLS must be. More would be taken for
+/// something that was said inside TLS.
+pub(crate) fn is_single_line(input: &[u8]) -> bool {
+    input.ends_with(b"\r\n") && memchr::memchr(b'\n', input) == Some(input.len() - 1)
+}
+
 impl Outcome {
+    /// The reply in `input` is no go-ahead for TLS.
+    pub(crate) fn no_tls(input: &mut BytesMut) -> Self {
+        Self::NoTls { reply: input.split().freeze() }
+    }
+
     /// The reply in `input` is a refusal, all of whose text is shown.
     pub(crate) fn refused(input: &mut BytesMut) -> Self {
         Self::Refused { reply: input.split().freeze(), shown_from: 0 }
@@ -113,6 +143,16 @@ mod tests {
         assert_eq!(Reading::of(b"+OK\n", 8), Reading::Partial);
         assert_eq!(Reading::of(b"a\r\nb", 8), Reading::Partial);
         assert_eq!(Reading::of(b"a\r\nb\r\n", 8), Reading::Complete);
+    }
+
+    #[test]
+    fn a_line_that_announces_another_ends_no_reply() {
+        assert_eq!(Reading::of_lines(b"220-one\r\n", 20), Reading::Partial);
+        assert_eq!(Reading::of_lines(b"220-one\r\n220 t\r", 20), Reading::Partial);
+        assert_eq!(Reading::of_lines(b"220-one\r\n220 two\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"220\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"220-one\r\n", 9), Reading::TooLong);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Authenticate for Users {
         &'a self,
         login: &'a Login,
         client: &'a Client,
-        _note: &'a Notes,
+        _note: &'a Notes<'a>,
     ) -> Pending<'a, Verdict> {
         Box::pin(self.decide(login, client.protocol))
     }
