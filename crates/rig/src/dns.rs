@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+
+use crate::PATIENCE;
 
 /// The type A.
 pub const A: u16 = 1;
@@ -21,9 +22,6 @@ pub const SOA: u16 = 6;
 pub const PTR: u16 = 12;
 /// The type AAAA.
 pub const AAAA: u16 = 28;
-
-/// No connection of a resolver is waited for longer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server. It ends when dropped.
 pub struct DnsServer {
