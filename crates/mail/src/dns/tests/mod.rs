@@ -1,11 +1,8 @@
-//! The resolver against a DNS server that plays a script, and against a real one.
+//! The resolver against a DNS server that plays a script.
 
 mod clients;
 mod names;
 mod servers;
-mod unbound;
-
-use std::net::Ipv4Addr;
 
 use rig::dns::{A, AAAA, DnsServer, Reply};
 
@@ -67,11 +64,5 @@ fn has(server: &DnsServer, name: &str, ttl: u32, ip: &str) {
 
 /// The address of a server that is not there.
 fn nobody() -> SocketAddr {
-    SocketAddr::from((own_host(), 1))
-}
-
-/// A loopback address that no other test process has. Process ids have 22 bits on Linux; 127.0.0.1 is left to others.
-fn own_host() -> Ipv4Addr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 0x40 | (high & 0x3f), middle, low)
+    SocketAddr::from((rig::port::host(), 1))
 }
