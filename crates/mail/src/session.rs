@@ -161,14 +161,15 @@ const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
 
 /// Ends a connection so that the last words arrive: closing while there are unread bytes would reset it, and a reset
 /// destroys what the client has not read yet.
-pub async fn farewell(link: Link) {
-    if link.shutdown().is_err() {
-        return;
-    }
+pub async fn farewell(mut link: Link) {
     let (patience, mut most) = LINGER;
     let mut discarded = BytesMut::new();
-    let drain = async {
-        while let Ok(n @ 1..) = scratch::read(&link, &mut discarded, most).await {
+    let part = async {
+        if link.shutdown().await.is_err() {
+            return;
+        }
+        link.stop_listening();
+        while let Ok(n @ 1..) = scratch::read(&mut link, &mut discarded, most).await {
             discarded.clear();
             most = most.saturating_sub(n);
             if most == 0 {
@@ -176,5 +177,5 @@ pub async fn farewell(link: Link) {
             }
         }
     };
-    let _ = timeout(patience, drain).await;
+    let _ = timeout(patience, part).await;
 }
