@@ -21,6 +21,7 @@ pub use self::handshake::Facts;
 use self::socket::Socket;
 use self::tls::Tls;
 use crate::address::{ClientAddr, Endpoint};
+use crate::scratch;
 
 /// A connected stream, in clear until a handshake has made it a TLS connection.
 #[derive(Debug)]
@@ -140,10 +141,28 @@ impl Link {
         }
     }
 
-    /// Forgets TLS, for one who only waits for the socket's end: what comes until then is not worth decrypting. To be
-    /// called after [`shutdown`](Self::shutdown), when nothing can be written in clear by mistake.
-    pub fn stop_listening(&mut self) {
-        self.tls = None;
+    /// Shuts down, then waits for the peer's end, at most `most` bytes long.
+    ///
+    /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
+    /// yet. What comes is thrown away as it is: it is not worth decrypting.
+    pub async fn part(mut self, mut most: usize) -> io::Result<()> {
+        self.shutdown().await?;
+        while most > 0 {
+            self.socket.readable().await?;
+            let discarded: io::Result<usize> = scratch::lend(|buffer| {
+                let room = buffer.len().min(most);
+                let n = self.socket.try_read(&mut buffer[..room])?;
+                buffer[..n].fill(0);
+                Ok(n)
+            });
+            match discarded {
+                Ok(0) => break,
+                Ok(n) => most -= n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 }
 

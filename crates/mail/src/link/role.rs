@@ -124,6 +124,15 @@ impl Process for UnbufferedClientConnection {
     }
 }
 
+/// What follows from one answer of rustls.
+enum Step {
+    /// Ask again; this many more bytes are done with.
+    On(usize),
+    /// It waits for more bytes, or for us.
+    Wait,
+    End(End),
+}
+
 fn open<C: Process>(
     conn: &mut C,
     sealed: &mut [u8],
@@ -131,55 +140,36 @@ fn open<C: Process>(
     owed: &mut BytesMut,
 ) -> Opened {
     let mut used = 0;
-    let mut end = None;
-    loop {
-        let UnbufferedStatus { mut discard, state } = conn.process(&mut sealed[used..]);
-        let more = match state {
-            Ok(ConnectionState::ReadTraffic(traffic)) => match read(traffic, plain) {
-                Ok(more) => {
-                    discard += more;
-                    true
-                }
-                Err(error) => {
-                    end = Some(End::Failed(error));
-                    false
-                }
-            },
-            Ok(ConnectionState::EncodeTlsData(message)) => {
-                encode(message, owed);
-                true
-            }
-            Ok(ConnectionState::TransmitTlsData(sent)) => {
-                // `owed` goes out before anything that is encrypted later, which is what counts.
-                sent.done();
-                true
-            }
-            Ok(ConnectionState::PeerClosed) => {
-                end = Some(End::Closed);
-                true
-            }
-            Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => false,
-            Ok(ConnectionState::Closed) => {
-                end = Some(End::Closed);
-                false
-            }
-            // Early data is never enabled: it can be replayed (RFC 8446, section 8).
-            Ok(_) => {
-                end = Some(End::Failed(Error::General("early data".into())));
-                false
-            }
-            Err(error) => {
-                end = Some(End::Failed(error));
-                false
-            }
-        };
+    let end = loop {
+        let UnbufferedStatus { discard, state } = conn.process(&mut sealed[used..]);
         used += discard;
-        if !more {
-            break;
+        match state.and_then(|state| step(state, plain, owed)) {
+            Ok(Step::On(more)) => used += more,
+            Ok(Step::Wait) => break None,
+            Ok(Step::End(end)) => break Some(end),
+            Err(error) => break Some(End::Failed(error)),
         }
-    }
+    };
     flush_alerts(conn, owed);
     Opened { used, end }
+}
+
+fn step<Data>(
+    state: ConnectionState<'_, '_, Data>,
+    plain: &mut dyn FnMut(&[u8]),
+    owed: &mut BytesMut,
+) -> Result<Step, Error> {
+    match state {
+        ConnectionState::ReadTraffic(traffic) => return read(traffic, plain).map(Step::On),
+        ConnectionState::EncodeTlsData(message) => encode(message, owed),
+        // `owed` goes out before anything that is encrypted later, which is what counts.
+        ConnectionState::TransmitTlsData(sent) => sent.done(),
+        ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => return Ok(Step::Wait),
+        ConnectionState::PeerClosed | ConnectionState::Closed => return Ok(Step::End(End::Closed)),
+        // Early data is never enabled: it can be replayed (RFC 8446, section 8).
+        _ => return Err(Error::General("early data".into())),
+    }
+    Ok(Step::On(0))
 }
 
 /// Gives all plaintext of `traffic` to `plain`, and says how much more ciphertext is done with.

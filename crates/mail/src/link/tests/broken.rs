@@ -4,6 +4,7 @@ use rustls::AlertDescription;
 
 use super::*;
 use crate::settings::log::Level;
+use crate::trouble::{Call, Trouble};
 
 /// What a link says to the handshake of a peer that sends `bytes` and then its end, and what the peer hears.
 async fn answered(bytes: &[u8]) -> (HandshakeError, Vec<u8>) {
@@ -227,6 +228,21 @@ async fn bytes_behind_the_declared_end_are_ignored() {
     let (heard, end) = all(&mut link).await;
     assert_eq!((heard.as_ref(), end.is_ok()), (&b"last word"[..], true));
     link.write_all(b"well").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_tls_ends_says_why_in_its_log_line() {
+    let (mut link, mut peer, _) = secured(Ours::Server, &TLS13, UnixStream::pair().unwrap()).await;
+    let socket = peer.get_mut().0;
+    socket.write_all(&[0x17, 3, 3, 0, 32]).await.unwrap();
+    socket.write_all(&[b'x'; 32]).await.unwrap();
+    let source = next(&mut link).await.unwrap_err();
+    let trouble = Trouble::Client { call: Call::Recv, source };
+    assert_eq!(
+        trouble.to_string(),
+        "SSL_read() failed (SSL: error:0A000119:SSL routines::decryption failed or bad record mac)"
+    );
+    assert_eq!((trouble.level(), trouble.errno()), (Some(Level::Info), None));
 }
 
 #[test]

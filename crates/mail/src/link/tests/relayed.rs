@@ -113,6 +113,19 @@ async fn a_client_that_has_declared_its_end_still_gets_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upstream_that_declares_its_end_hears_ours() {
+    for version in [&TLS12, &TLS13] {
+        let mut bench = Bench::new(version, || UnixStream::pair().unwrap()).await;
+        bench.upstream.write_all(b"* BYE\r\n").await.unwrap();
+        bench.upstream.shutdown().await.unwrap();
+        assert_eq!(read(&mut bench.client, 7).await, b"* BYE\r\n");
+        bench.relay.await.unwrap().unwrap();
+        // Without close_notify this would be an error.
+        assert_eq!(bench.upstream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_without_close_notify_is_an_end() {
     let mut bench = Bench::new(&TLS13, || UnixStream::pair().unwrap()).await;
     bench.upstream.write_all(b"* BYE\r\n").await.unwrap();

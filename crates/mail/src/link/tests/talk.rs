@@ -116,6 +116,25 @@ async fn the_end_that_a_peer_declares_is_the_end_and_the_other_direction_goes_on
 }
 
 #[tokio::test]
+async fn what_a_client_says_right_behind_its_handshake_is_heard() {
+    for version in [&TLS12, &TLS13] {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut link = Link::from(near);
+        let peer = async {
+            let client = TlsConnector::from(Arc::new(client_config(version)));
+            let mut peer = client.connect(name(), far).await.unwrap();
+            peer.write_all(b"a NOOP\r\n").await.unwrap();
+            peer.shutdown().await.unwrap();
+            peer
+        };
+        let (facts, _peer) = tokio::join!(link.accept_tls(Arc::new(server_config(version))), peer);
+        facts.unwrap();
+        let (heard, end) = all(&mut link).await;
+        assert_eq!((heard.as_ref(), end.is_ok()), (&b"a NOOP\r\n"[..], true), "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn our_end_is_declared_and_the_peer_may_go_on() {
     for (ours, version) in ALL {
         let (mut link, mut peer, _) = secured(ours, version, UnixStream::pair().unwrap()).await;
