@@ -78,7 +78,7 @@ impl Count {
 
 /// What a directive does to its owner's block.
 #[derive(Debug)]
-pub enum Setter<B: 'static> {
+pub(crate) enum Setter<B: 'static> {
     /// Nothing: the directive is a fault.
     Nothing,
     /// It ends with `;`.

@@ -28,7 +28,7 @@ pub mod value;
 mod word;
 
 pub use args::Args;
-pub use directive::{Count, Directive, Doc, Entry, Setter, Status, doc};
+pub use directive::{Count, Directive, Doc, Entry, Status, doc};
 pub use engine::{Bound, Reading, Rows, Vocabulary, apply, bind};
 pub use fault::{Fault, Mistake, Notice, Severity, SystemError, Warning, Warnings};
 pub use parser::{parse_file, parse_text};

@@ -11,7 +11,7 @@ use crate::{PATIENCE, Script};
 
 /// A server that plays one script per connection, then reads on until its peer ends.
 ///
-/// Everything that it receives is kept per connection. See [`Server`] for how surprises fail the test.
+/// Everything that it receives is kept per connection. Dropping it fails the test if a script met something else.
 #[derive(Debug)]
 pub struct Backend {
     server: Server,

@@ -22,3 +22,9 @@ fn a_login_passes_through_the_original() {
     proxy.wait_for_log("proxied session done");
     assert!(proxy.stop().success());
 }
+
+#[test]
+#[should_panic(expected = "unknown directive \"imaginary\"")]
+fn a_proxy_that_does_not_start_fails_the_test_with_its_own_words() {
+    Proxy::start(&Program::nginx(), "server { listen @imap; imaginary on; }");
+}

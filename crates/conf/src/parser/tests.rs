@@ -231,3 +231,15 @@ fn text_of_the_command_line_has_no_blocks() {
         assert_eq!(parse(text), (statements.to_owned(), fault.to_owned()), "{text:?}");
     }
 }
+
+#[test]
+fn a_text_cut_anywhere_is_a_fault_or_whole_statements() {
+    let text = "a 'b c' \"d\\\"\"; # e\nf { g ${h} i\\;; j { k; } } # l";
+    let (first, last) = (text.find(';').unwrap() + 1, text.rfind('}').unwrap() + 1);
+    let second = text.find('f').unwrap();
+    for cut in 0..=text.len() {
+        let whole = cut == 0 || (first..=second).contains(&cut) || cut >= last;
+        let (statements, fault) = Files::new(&[("main.conf", &text[..cut])]).outcome();
+        assert_eq!(fault.is_empty(), whole, "{:?}: {statements} {fault}", &text[..cut]);
+    }
+}

@@ -45,15 +45,42 @@ pub struct AuthHttpBlock {
 
 /// Directives of the auth_http module.
 pub const AUTH_HTTP: &[Directive<AuthHttpBlock>] = &[
-    Directive::new("auth_http", Count::AtLeast(1), doc("URL …", "", "The auth server: `[http://]HOST[:PORT][/URI]`, `https://HOST[:PORT][/URI]` or `unix:/PATH[:/URI]`. Several
-are tried in order. Names are resolved when they are needed, and again when they may have changed. The last `auth_http`
-of a context wins. `https` and several URLs are not in the originals."), |b, a| b.urls.replace(a, urls)),
-    Directive::new("auth_http_timeout", Count::Exactly(1), doc("TIME", "60s", "How long an auth server may take, from connecting to the complete answer."), |b, a| b.timeout.set(a, Args::msec)),
-    Directive::new("auth_http_header", Count::Exactly(2), doc("NAME VALUE", "", "A header for every request. The directive may be repeated; a server that has any does not use those of
-`mail`."), header),
-    Directive::new("auth_http_pass_client_cert", Count::Exactly(1), doc("on | off", "off", "Whether the auth server is told the client's certificate."), |b, a| {
-        b.pass_client_cert.set(a, Args::flag)
-    }),
+    Directive::new(
+        "auth_http",
+        Count::AtLeast(1),
+        doc(
+            "URL …",
+            "",
+            "The auth server: `[http://]HOST[:PORT][/URI]`, `https://HOST[:PORT][/URI]` or \
+             `unix:/PATH[:/URI]`. Several are tried in order. Names are resolved when they are needed, and \
+             again when they may have changed. The last `auth_http` of a context wins. `https` and several \
+             URLs are not in the originals.",
+        ),
+        |b, a| b.urls.replace(a, urls),
+    ),
+    Directive::new(
+        "auth_http_timeout",
+        Count::Exactly(1),
+        doc("TIME", "60s", "How long an auth server may take, from connecting to the complete answer."),
+        |b, a| b.timeout.set(a, Args::msec),
+    ),
+    Directive::new(
+        "auth_http_header",
+        Count::Exactly(2),
+        doc(
+            "NAME VALUE",
+            "",
+            "A header for every request. The directive may be repeated; a server that has any does not use \
+             those of `mail`.",
+        ),
+        header,
+    ),
+    Directive::new(
+        "auth_http_pass_client_cert",
+        Count::Exactly(1),
+        doc("on | off", "off", "Whether the auth server is told the client's certificate."),
+        |b, a| b.pass_client_cert.set(a, Args::flag),
+    ),
 ];
 
 /// What is wrong with an auth server or a header for it.

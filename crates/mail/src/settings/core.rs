@@ -33,12 +33,44 @@ pub struct CoreBlock {
 
 /// Directives of the core module.
 pub const CORE: &[Directive<CoreBlock>] = &[
-    Directive::new("server_name", Count::Exactly(1), doc("NAME", "the machine's host name", "The name that gatepost gives itself: in greetings and replies of POP3 and SMTP, in APOP and CRAM-MD5
-challenges, and in the EHLO to SMTP upstreams. An empty name means the default."), |b, a| b.server_name.set(a, Args::string)),
-    Directive::new("timeout", Count::Exactly(1), doc("TIME", "60s", "How long each phase before proxying may take: from the greeting to the login, and the dialogue with the
-upstream. Commands do not restart it. `0` ends a session when it first has to wait."), |b, a| b.timeout.set(a, Args::msec)),
-    Directive::new("max_errors", Count::Exactly(1), doc("NUMBER", "5", "A client is disconnected with this many malformed commands. `0` acts as `1`."), |b, a| b.max_errors.set(a, Args::number)),
-    Directive::new("max_commands", Count::Exactly(1), doc("NUMBER", "1000", "A client is disconnected when it sends more commands than this before it has logged in."), |b, a| b.max_commands.set(a, Args::number)),
+    Directive::new(
+        "server_name",
+        Count::Exactly(1),
+        doc(
+            "NAME",
+            "the machine's host name",
+            "The name that gatepost gives itself: in greetings and replies of POP3 and SMTP, in APOP and \
+             CRAM-MD5 challenges, and in the EHLO to SMTP upstreams. An empty name means the default.",
+        ),
+        |b, a| b.server_name.set(a, Args::string),
+    ),
+    Directive::new(
+        "timeout",
+        Count::Exactly(1),
+        doc(
+            "TIME",
+            "60s",
+            "How long each phase before proxying may take: from the greeting to the login, and the dialogue \
+             with the upstream. Commands do not restart it. `0` ends a session when it first has to wait.",
+        ),
+        |b, a| b.timeout.set(a, Args::msec),
+    ),
+    Directive::new(
+        "max_errors",
+        Count::Exactly(1),
+        doc("NUMBER", "5", "A client is disconnected with this many malformed commands. `0` acts as `1`."),
+        |b, a| b.max_errors.set(a, Args::number),
+    ),
+    Directive::new(
+        "max_commands",
+        Count::Exactly(1),
+        doc(
+            "NUMBER",
+            "1000",
+            "A client is disconnected when it sends more commands than this before it has logged in.",
+        ),
+        |b, a| b.max_commands.set(a, Args::number),
+    ),
 ];
 
 impl Core {

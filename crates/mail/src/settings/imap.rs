@@ -46,7 +46,8 @@ pub const IMAP: &[Directive<ImapBlock>] = &[
         doc(
             "[plain] [login] [cram-md5] [external] [xoauth2] [oauthbearer]",
             "plain",
-            "The mechanisms that clients are offered. PLAIN, LOGIN and the command LOGIN cannot be disabled.",
+            "The mechanisms that clients are offered. PLAIN, LOGIN and the command LOGIN cannot be \
+             disabled.",
         ),
         |b, a| b.auth.add(a, MECHANISMS),
     ),

@@ -79,14 +79,34 @@ struct Written {
 
 /// Directives about listening, for servers.
 pub const LISTEN: &[Directive<ListenBlock>] = &[
-    Directive::new("listen", Count::AtLeast(1), doc("ADDRESS [bind] [reuseport] [backlog=NUMBER] [rcvbuf=SIZE] [sndbuf=SIZE] [ipv6only=on | off]
-    [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath]", "", "Where a server accepts clients; needed at least once. ADDRESS is `ADDR:PORT`, `*:PORT`, `PORT`,
-`[IPv6]:PORT`, `NAME:PORT` (all addresses of the name) or `unix:PATH`; PORT may be a range such as `9143-9145`.
-Without a port the system chooses one. An address whose port is also bound by the wildcard of its family gets no socket
-of its own, unless it has `bind` or a parameter about the socket. `reuseport` gives each serving thread its own
-socket. Not yet: `ssl` and `proxy_protocol`."), listen),
-    Directive::new("protocol", Count::Exactly(1), doc("imap | pop3 | smtp", "by port", "What the server speaks. Unless it is said, the first `listen` with a well-known port decides: 143 and 993
-are IMAP, 110 and 995 POP3, 25, 465 and 587 SMTP. The last `protocol` of a server wins."), protocol),
+    Directive::new(
+        "listen",
+        Count::AtLeast(1),
+        doc(
+            "ADDRESS [bind] [reuseport] [backlog=NUMBER] [rcvbuf=SIZE] [sndbuf=SIZE] [ipv6only=on | off]\n    \
+             [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath]",
+            "",
+            "Where a server accepts clients; needed at least once. ADDRESS is `ADDR:PORT`, `*:PORT`, \
+             `PORT`, `[IPv6]:PORT`, `NAME:PORT` (all addresses of the name) or `unix:PATH`; PORT may be a \
+             range such as `9143-9145`. Without a port the system chooses one. An address whose port is \
+             also bound by the wildcard of its family gets no socket of its own, unless it has `bind` or a \
+             parameter about the socket. `reuseport` gives each serving thread its own socket. Not yet: \
+             `ssl` and `proxy_protocol`.",
+        ),
+        listen,
+    ),
+    Directive::new(
+        "protocol",
+        Count::Exactly(1),
+        doc(
+            "imap | pop3 | smtp",
+            "by port",
+            "What the server speaks. Unless it is said, the first `listen` with a well-known port decides: \
+             143 and 993 are IMAP, 110 and 995 POP3, 25, 465 and 587 SMTP. The last `protocol` of a server \
+             wins.",
+        ),
+        protocol,
+    ),
 ];
 
 /// What is wrong with a `listen` or `protocol`.
@@ -185,7 +205,7 @@ impl Parameters {
         let text = args.text(word)?;
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let options = &mut self.options;
-        let wrong = |mistake| Err(Fault::own(mistake, args.at()));
+        let wrong = |mistake| Fault::own(mistake, args.at());
         match (name, value) {
             ("bind", None) => self.bind = true,
             ("reuseport", None) => options.reuseport = true,
@@ -194,27 +214,29 @@ impl Parameters {
                 let parameter = word.clone();
                 return Err(args.fault(Mistake::ParameterNotYet { name: args.name(), parameter }));
             }
-            ("backlog", Some(value)) => match parse_backlog(value) {
-                Some(backlog) => options.backlog = Some(backlog),
-                None => return wrong(ListenMistake::Backlog(word.clone())),
-            },
-            ("rcvbuf", Some(value)) => match parse_size(value) {
-                Some(size) => options.rcvbuf = Some(size),
-                None => return wrong(ListenMistake::Rcvbuf(word.clone())),
-            },
-            ("sndbuf", Some(value)) => match parse_size(value) {
-                Some(size) => options.sndbuf = Some(size),
-                None => return wrong(ListenMistake::Sndbuf(word.clone())),
-            },
+            ("backlog", Some(value)) => {
+                let backlog = parse_backlog(value);
+                options.backlog = Some(backlog.ok_or_else(|| wrong(ListenMistake::Backlog(word.clone())))?);
+            }
+            ("rcvbuf", Some(value)) => {
+                let size = parse_size(value);
+                options.rcvbuf = Some(size.ok_or_else(|| wrong(ListenMistake::Rcvbuf(word.clone())))?);
+            }
+            ("sndbuf", Some(value)) => {
+                let size = parse_size(value);
+                options.sndbuf = Some(size.ok_or_else(|| wrong(ListenMistake::Sndbuf(word.clone())))?);
+            }
             ("ipv6only", Some("on")) => options.ipv6only = Some(true),
             ("ipv6only", Some("off")) => options.ipv6only = Some(false),
+            // The originals look at the first letter before they look at the word.
             ("ipv6only", Some(flags)) if flags.starts_with('o') => {
-                return wrong(ListenMistake::Ipv6only(flags.to_owned()));
+                return Err(wrong(ListenMistake::Ipv6only(flags.to_owned())));
             }
-            ("so_keepalive", Some(value)) => match Keepalive::parse(value) {
-                Some(keepalive) => options.keepalive = Some(keepalive),
-                None => return wrong(ListenMistake::Keepalive(value.to_owned())),
-            },
+            ("so_keepalive", Some(value)) => {
+                let keepalive = Keepalive::parse(value);
+                let invalid = || wrong(ListenMistake::Keepalive(value.to_owned()));
+                options.keepalive = Some(keepalive.ok_or_else(invalid)?);
+            }
             _ => return Err(args.fault(Mistake::InvalidParameter(word.clone()))),
         }
         Ok(())

@@ -70,13 +70,28 @@ pub struct LogBlock {
 
 /// Directives about logs, for every context.
 pub const LOG: &[Directive<LogBlock>] = &[
-    Directive::new("error_log", Count::AtLeast(1), doc("FILE | stderr [emerg | alert | crit | error | warn | notice | info | debug]", "logs/error.log error", "Where messages go that are at least as severe as the level, `error` unless given. A relative FILE is relative
-to the prefix. The directive may be repeated; a context that has any does not use those of the outer context.
-Sessions are told at level `info`. Not yet: `syslog:`, `memory:`, `rate=`, `format=` and `filter=`."), |b, a| {
-        b.logs.push(parse(a)?);
-        Ok(())
-    }),
-    Directive::not_yet("error_log_user_tag", Count::Exactly(1), "logs in JSON", doc("TAG", "", "A tag for lines in JSON and for `filter=tag:`.")),
+    Directive::new(
+        "error_log",
+        Count::AtLeast(1),
+        doc(
+            "FILE | stderr [emerg | alert | crit | error | warn | notice | info | debug]",
+            "/var/log/gatepost/error.log error",
+            "Where messages go that are at least as severe as the level, `error` unless given. A relative \
+             FILE is relative to the prefix. The directive may be repeated; a context that has any does not \
+             use those of the outer context. Sessions are told at level `info`. Not yet: `syslog:`, \
+             `memory:`, `rate=`, `format=` and `filter=`.",
+        ),
+        |b, a| {
+            b.logs.push(parse(a)?);
+            Ok(())
+        },
+    ),
+    Directive::not_yet(
+        "error_log_user_tag",
+        Count::Exactly(1),
+        "logs in JSON",
+        doc("TAG", "", "A tag for lines in JSON and for `filter=tag:`."),
+    ),
 ];
 
 /// A level that is none, or one too many.

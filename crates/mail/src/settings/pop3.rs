@@ -17,13 +17,41 @@ pub struct Pop3Block {
 
 /// Directives of the pop3 module.
 pub const POP3: &[Directive<Pop3Block>] = &[
-    Directive::new("pop3_client_buffer", Count::Exactly(1), doc("SIZE", "4k", "The longest command that a client may send before it has logged in. Not in the originals, which have 128
-bytes for it."), |b, a| b.client_buffer.set(a, Args::size)),
-    Directive::new("pop3_capabilities", Count::AtLeast(1), doc("EXTENSION …", "TOP USER UIDL", "What CAPA answers before login, beside `SASL` and `STLS`: what the upstreams have."), |b, a| {
-        front::capabilities(&mut b.capabilities, a);
-        Ok(())
-    }),
-    Directive::new("pop3_auth", Count::AtLeast(1), doc("[plain] [apop] [cram-md5] [external] [xoauth2] [oauthbearer]", "plain", "How clients may log in. `plain` stands for USER and PASS, AUTH PLAIN and AUTH LOGIN, which cannot be disabled."), |b, a| b.auth.add(a, MECHANISMS)),
+    Directive::new(
+        "pop3_client_buffer",
+        Count::Exactly(1),
+        doc(
+            "SIZE",
+            "4k",
+            "The longest command that a client may send before it has logged in. Not in the originals, \
+             which have 128 bytes for it.",
+        ),
+        |b, a| b.client_buffer.set(a, Args::size),
+    ),
+    Directive::new(
+        "pop3_capabilities",
+        Count::AtLeast(1),
+        doc(
+            "EXTENSION …",
+            "TOP USER UIDL",
+            "What CAPA answers before login, beside `SASL` and `STLS`: what the upstreams have.",
+        ),
+        |b, a| {
+            front::capabilities(&mut b.capabilities, a);
+            Ok(())
+        },
+    ),
+    Directive::new(
+        "pop3_auth",
+        Count::AtLeast(1),
+        doc(
+            "[plain] [apop] [cram-md5] [external] [xoauth2] [oauthbearer]",
+            "plain",
+            "How clients may log in. `plain` stands for USER and PASS, AUTH PLAIN and AUTH LOGIN, which \
+             cannot be disabled.",
+        ),
+        |b, a| b.auth.add(a, MECHANISMS),
+    ),
 ];
 
 const MECHANISMS: &[(&str, Mechanism)] = &[

@@ -41,19 +41,72 @@ pub struct ProxyBlock {
 
 /// Directives of the proxy module.
 pub const PROXY: &[Directive<ProxyBlock>] = &[
-    Directive::accepted("proxy", Count::Exactly(1), "a mail server always proxies", doc("on | off", "", "A leftover of old configurations; it has no effect in the originals either."), |b, a| {
-        b.idle.check(a, Args::flag)
-    }),
-    Directive::new("proxy_buffer", Count::Exactly(1), doc("SIZE", "4k", "The longest reply of an upstream while logging in, and a hint for how much the relay moves at once. Less
-than 512 bytes, a line of SMTP, count as 512."), |b, a| b.buffer.set(a, Args::size)),
-    Directive::new("proxy_timeout", Count::Exactly(1), doc("TIME", "24h", "A proxied session in which neither side has sent anything for so long is closed."), |b, a| b.timeout.set(a, Args::msec)),
-    Directive::new("proxy_pass_error_message", Count::Exactly(1), doc("on | off", "off", "Whether the client is told the upstream's own words when the upstream refuses the login."), |b, a| {
-        b.pass_error_message.set(a, Args::flag)
-    }),
-    Directive::new("proxy_smtp_auth", Count::Exactly(1), doc("on | off", "off", "Whether to log in to SMTP upstreams with AUTH PLAIN."), |b, a| b.smtp_auth.set(a, Args::flag)),
-    Directive::new("proxy_protocol", Count::Exactly(1), doc("off", "off", "Whether a PROXY header tells upstreams who the client is. Not yet: `on`, `v1` and `v2`."), |b, a| b.protocol.set(a, proxy_protocol)),
-    Directive::new("xclient", Count::Exactly(1), doc("on | off", "on", "Whether the XCLIENT command tells SMTP upstreams who the client is."), |b, a| b.xclient.set(a, Args::flag)),
-    Directive::new("so_keepalive", Count::Exactly(1), doc("on | off", "off", "Whether TCP keepalive probes are sent to upstreams."), |b, a| b.keepalive.set(a, Args::flag)),
+    Directive::accepted(
+        "proxy",
+        Count::Exactly(1),
+        "a mail server always proxies",
+        doc("on | off", "", "A leftover of old configurations; it has no effect in the originals either."),
+        |b, a| b.idle.check(a, Args::flag),
+    ),
+    Directive::new(
+        "proxy_buffer",
+        Count::Exactly(1),
+        doc(
+            "SIZE",
+            "4k",
+            "The longest reply of an upstream while logging in, and a hint for how much the relay moves at \
+             once. Less than 512 bytes, a line of SMTP, count as 512.",
+        ),
+        |b, a| b.buffer.set(a, Args::size),
+    ),
+    Directive::new(
+        "proxy_timeout",
+        Count::Exactly(1),
+        doc(
+            "TIME",
+            "24h",
+            "A proxied session in which neither side has sent anything for so long is closed.",
+        ),
+        |b, a| b.timeout.set(a, Args::msec),
+    ),
+    Directive::new(
+        "proxy_pass_error_message",
+        Count::Exactly(1),
+        doc(
+            "on | off",
+            "off",
+            "Whether the client is told the upstream's own words when the upstream refuses the login.",
+        ),
+        |b, a| b.pass_error_message.set(a, Args::flag),
+    ),
+    Directive::new(
+        "proxy_smtp_auth",
+        Count::Exactly(1),
+        doc("on | off", "off", "Whether to log in to SMTP upstreams with AUTH PLAIN."),
+        |b, a| b.smtp_auth.set(a, Args::flag),
+    ),
+    Directive::new(
+        "proxy_protocol",
+        Count::Exactly(1),
+        doc(
+            "off",
+            "off",
+            "Whether a PROXY header tells upstreams who the client is. Not yet: `on`, `v1` and `v2`.",
+        ),
+        |b, a| b.protocol.set(a, proxy_protocol),
+    ),
+    Directive::new(
+        "xclient",
+        Count::Exactly(1),
+        doc("on | off", "on", "Whether the XCLIENT command tells SMTP upstreams who the client is."),
+        |b, a| b.xclient.set(a, Args::flag),
+    ),
+    Directive::new(
+        "so_keepalive",
+        Count::Exactly(1),
+        doc("on | off", "off", "Whether TCP keepalive probes are sent to upstreams."),
+        |b, a| b.keepalive.set(a, Args::flag),
+    ),
 ];
 
 fn proxy_protocol(args: &Args<'_>) -> Result<(), Fault> {

@@ -22,7 +22,8 @@ pub const SSL: &[Directive<SslBlock>] = &[
         doc(
             "off",
             "off",
-            "Whether clients may (`on`) or must (`only`) begin TLS in a plain connection. Not yet: `on` and `only`.",
+            "Whether clients may (`on`) or must (`only`) begin TLS in a plain connection. Not yet: `on` and \
+             `only`.",
         ),
         |b, a| b.starttls.set(a, starttls),
     ),
