@@ -1,5 +1,7 @@
 //! Addresses by role, so that a client's cannot be taken for an upstream's.
 
+pub mod written;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +16,14 @@ pub enum ClientAddr {
 }
 
 impl ClientAddr {
+    /// The address, unless it is a unix socket.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(addr) => Some(addr.ip()),
+            Self::Unix => None,
+        }
+    }
+
     /// The address without the port, as `Client-IP` and XCLIENT show it: `192.0.2.1`, `2001:db8::1`, `unix:`.
     pub fn host(&self) -> impl fmt::Display {
         let addr = *self;

@@ -2,18 +2,108 @@
 //!
 //! A session keeps the generation that it began with; it is freed with its last session.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::auth::chain::Chain;
+use crate::auth::http::{HttpAuthority, SetupError};
+use crate::auth::users::{LoadError, Pool, Users, UsersFile, Warning};
 use crate::auth::{Authenticate, Resolve};
 use crate::flavour::Flavour;
 use crate::log::Log;
-use crate::settings;
+use crate::settings::{self, ErrorLog};
 
 /// All services of one configuration.
 #[derive(Debug)]
 pub struct Generation {
     /// In the order of [`settings::Mail::servers`].
     pub services: Vec<Arc<Service>>,
+}
+
+/// What outlives a generation: every one is made with the same.
+pub struct Makings {
+    /// Whose texts to use.
+    pub flavour: Flavour,
+    /// Turns names into addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Where slow password hashes are verified.
+    pub verifiers: Arc<Pool>,
+}
+
+/// Why a configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A users file cannot be read or has a mistake in it.
+    #[error(transparent)]
+    UsersFile(#[from] LoadError),
+    /// An auth server cannot be asked.
+    #[error(transparent)]
+    AuthHttp(#[from] SetupError),
+}
+
+impl Generation {
+    /// Puts `servers` to work. `log` finds the log for `error_log` lines; `warn` hears of what looks wrong.
+    ///
+    /// Reads the users files, each once. Connects to nobody.
+    pub fn build(
+        servers: &[Arc<settings::Server>],
+        makings: &Makings,
+        mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
+        mut warn: impl FnMut(&Warning),
+    ) -> Result<Self, BuildError> {
+        let mut files = UsersFiles::default();
+        let mut services = Vec::with_capacity(servers.len());
+        for settings in servers {
+            services.push(Arc::new(Service {
+                settings: Arc::clone(settings),
+                authority: authority(settings, makings, &mut files, &mut warn)?,
+                resolver: Arc::clone(&makings.resolver),
+                log: log(&settings.core.error_logs),
+                flavour: makings.flavour,
+            }));
+        }
+        Ok(Self { services })
+    }
+}
+
+/// Users files by their paths: servers that name the same one share it.
+type UsersFiles = HashMap<PathBuf, Arc<UsersFile>>;
+
+/// The users file, then the auth server, as far as the server has them.
+fn authority(
+    settings: &settings::Server,
+    makings: &Makings,
+    files: &mut UsersFiles,
+    warn: &mut impl FnMut(&Warning),
+) -> Result<Arc<dyn Authenticate>, BuildError> {
+    let mut authorities: Vec<Arc<dyn Authenticate>> = Vec::with_capacity(2);
+    if let Some(path) = &settings.auth_user_file {
+        let file = users_file(path, files, warn)?;
+        let fallback = settings.auth_http.is_some();
+        authorities.push(Arc::new(Users::new(file, Arc::clone(&makings.verifiers), fallback)));
+    }
+    if let Some(http) = &settings.auth_http {
+        authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(&makings.resolver))?));
+    }
+    match <[_; 1]>::try_from(authorities) {
+        Ok([only]) => Ok(only),
+        Err(authorities) => Ok(Arc::new(Chain::new(authorities))),
+    }
+}
+
+fn users_file(
+    path: &Path,
+    files: &mut UsersFiles,
+    warn: &mut impl FnMut(&Warning),
+) -> Result<Arc<UsersFile>, LoadError> {
+    if let Some(file) = files.get(path) {
+        return Ok(Arc::clone(file));
+    }
+    let file = Arc::new(UsersFile::load(path)?);
+    file.warnings().iter().for_each(warn);
+    files.insert(path.to_owned(), Arc::clone(&file));
+    Ok(file)
 }
 
 /// One `server {}` at work.

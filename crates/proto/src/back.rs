@@ -75,14 +75,23 @@ impl Reading {
     /// Lines behind the first are part of the reply and go with it, so that what came too early is never taken for
     /// the answer to a later command.
     pub(crate) fn of(input: &[u8], limit: usize) -> Self {
-        if input.len() > limit {
-            Self::TooLong
-        } else if input.ends_with(b"\r\n") {
-            Self::Complete
-        } else if input.len() == limit {
-            Self::TooLong
-        } else {
-            Self::Partial
+        Self::by(input.ends_with(b"\r\n"), input.len(), limit)
+    }
+
+    /// The same for replies of several lines: the last one has no `-` behind its code (RFC 5321, section 4.2.1).
+    pub(crate) fn of_lines(input: &[u8], limit: usize) -> Self {
+        let last = input.strip_suffix(b"\r\n").map(|lines| match memchr::memrchr(b'\n', lines) {
+            Some(at) => &lines[at + 1..],
+            None => lines,
+        });
+        Self::by(last.is_some_and(|line| line.get(3) != Some(&b'-')), input.len(), limit)
+    }
+
+    const fn by(ended: bool, length: usize, limit: usize) -> Self {
+        match ended {
+            true if length <= limit => Self::Complete,
+            false if length < limit => Self::Partial,
+            _ => Self::TooLong,
         }
     }
 }
@@ -113,6 +122,16 @@ mod tests {
         assert_eq!(Reading::of(b"+OK\n", 8), Reading::Partial);
         assert_eq!(Reading::of(b"a\r\nb", 8), Reading::Partial);
         assert_eq!(Reading::of(b"a\r\nb\r\n", 8), Reading::Complete);
+    }
+
+    #[test]
+    fn a_line_that_announces_another_ends_no_reply() {
+        assert_eq!(Reading::of_lines(b"220-one\r\n", 20), Reading::Partial);
+        assert_eq!(Reading::of_lines(b"220-one\r\n220 t\r", 20), Reading::Partial);
+        assert_eq!(Reading::of_lines(b"220-one\r\n220 two\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"220\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"\r\n", 20), Reading::Complete);
+        assert_eq!(Reading::of_lines(b"220-one\r\n", 9), Reading::TooLong);
     }
 
     #[test]

@@ -8,23 +8,32 @@
 //! `command` (what a client may say), `reply` (what we say), `front` (talks to clients) and `back` (logs in to
 //! upstreams). Fronts and backs are [`Dialogue`]s.
 
+mod any;
 pub mod auth_http;
 pub mod back;
+mod client;
 pub mod counters;
 pub mod dialogue;
+pub mod imap;
 pub mod line;
+mod line_front;
 pub mod login;
+pub mod pop3;
 pub mod sasl;
 pub mod secret;
+pub mod settings;
+pub mod smtp;
 pub mod violation;
 
 #[cfg(test)]
 mod transcript;
 
+pub use any::{Back, Front};
 pub use back::{Action, Outcome};
 pub use dialogue::{Dialogue, Want};
 pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
 pub use secret::Secret;
+pub use settings::Settings;
 pub use violation::Violation;
 
 /// The protocols that gatepost speaks.

@@ -3,6 +3,8 @@
 //! Framing comes first and knows no meaning, so that input of any kind never loses the place. IMAP has its own
 //! words (quotes and literals) but the same line ends.
 
+use bytes::BytesMut;
+
 /// A line, or an argument list, that breaks the grammar. It is answered and counted, never executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed command")]
@@ -48,6 +50,11 @@ pub fn verb(content: &[u8]) -> (&[u8], &[u8]) {
     content.split_at(memchr::memchr(b' ', content).unwrap_or(content.len()))
 }
 
+/// The verb that `word` is, in any letter case, among those that a protocol knows.
+pub fn known<Verb: Copy>(word: &[u8], verbs: &[(&str, Verb)]) -> Option<Verb> {
+    verbs.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, verb)| *verb)
+}
+
 /// Text without the spaces before it.
 pub fn trim_start(text: &[u8]) -> &[u8] {
     let spaces = text.iter().take_while(|byte| **byte == b' ').count();
@@ -60,10 +67,21 @@ pub fn trim_end(text: &[u8]) -> &[u8] {
     &text[..text.len() - spaces]
 }
 
+/// A command that keeps to the grammar. Whether it makes sense is for the state to say.
+#[derive(Debug)]
+pub struct Command<'a, Verb> {
+    /// The verb, known and spelled in any letter case.
+    pub verb: Verb,
+    /// What follows it.
+    pub arguments: Arguments<'a>,
+    /// The whole line without its end.
+    pub raw: &'a [u8],
+}
+
 /// The most arguments that a command of any protocol may have.
 const CAPACITY: usize = 11;
 
-/// The arguments of a command. They hold any bytes but SP, CR and LF; none is empty.
+/// The arguments of a command, as a rule split at spaces. They hold any bytes but CR and LF; none is empty.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Arguments<'a> {
     words: [&'a [u8]; CAPACITY],
@@ -84,6 +102,13 @@ impl<'a> Arguments<'a> {
         Ok(arguments)
     }
 
+    /// All of `text` as one argument, or none if it is empty.
+    pub fn whole(text: &'a [u8]) -> Self {
+        let mut arguments = Self { count: usize::from(!text.is_empty()), ..Self::default() };
+        arguments.words[0] = text;
+        arguments
+    }
+
     /// The arguments in their order.
     pub fn as_slice(&self) -> &[&'a [u8]] {
         &self.words[..self.count]
@@ -97,6 +122,14 @@ pub fn response(content: &[u8], most: usize) -> Result<&[u8], Malformed> {
     let (first, rest) = verb(content);
     Arguments::split(rest, most.saturating_sub(1))?;
     Ok(first)
+}
+
+/// Appends a line made of `pieces`, and its end.
+pub fn write(output: &mut BytesMut, pieces: &[&[u8]]) {
+    for piece in pieces {
+        output.extend_from_slice(piece);
+    }
+    output.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

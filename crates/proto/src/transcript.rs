@@ -15,9 +15,12 @@
 
 use std::fmt::Debug;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use crate::{Dialogue, Violation, Want};
+use crate::{
+    Credentials, Dialogue, Limits, Login, Mechanism, Method, Refusal, Salt, Secret, Settings, Starttls,
+    Violation, Want,
+};
 
 /// What makes the dialogue anew for each time that the script is played.
 type Make<D> = Box<dyn Fn() -> D>;
@@ -256,6 +259,50 @@ impl<D: Dialogue> Stage<D> {
         self.seen.push(seen);
         self.paused
     }
+}
+
+/// The salt of all tests; its challenge is `<1.2@mx.example>`.
+pub(crate) const SALT: Salt = Salt { random: 1, time: 2 };
+
+/// Settings with these mechanisms, without STARTTLS and with limits that are out of the way.
+pub(crate) fn settings(mechanisms: &[Mechanism]) -> Settings {
+    Settings {
+        server_name: "mx.example".to_owned(),
+        limits: Limits { line: 4096, errors: 100, commands: 1000 },
+        capabilities: Vec::new(),
+        mechanisms: mechanisms.iter().copied().collect(),
+        starttls: Starttls::Off,
+    }
+}
+
+/// The first attempt to log in with these credentials.
+pub(crate) fn login(method: Method, user: impl AsRef<[u8]>, password: impl AsRef<[u8]>) -> Login {
+    Login {
+        credentials: Credentials {
+            method,
+            user: Bytes::copy_from_slice(user.as_ref()),
+            password: Secret::from(password.as_ref()),
+        },
+        challenge: method.is_digest().then(|| Bytes::from_static(b"<1.2@mx.example>")),
+        attempt: 1,
+        helo: Bytes::new(),
+        envelope: None,
+    }
+}
+
+/// The first attempt to log in with a password.
+pub(crate) fn plain(user: impl AsRef<[u8]>, password: impl AsRef<[u8]>) -> Login {
+    login(Method::Plain, user, password)
+}
+
+/// The same login as another attempt.
+pub(crate) fn again(attempt: u64, login: Login) -> Login {
+    Login { attempt, ..login }
+}
+
+/// A refusal with this text and nothing else.
+pub(crate) fn refusal(text: &'static str, retry: bool) -> Refusal {
+    Refusal { text: Bytes::from_static(text.as_bytes()), code: None, challenge: None, retry }
 }
 
 /// Moves bytes between a front and a back until one of them wants something else than bytes.

@@ -29,7 +29,7 @@ impl Chain {
         Self { authorities }
     }
 
-    async fn ask(&self, login: &Login, client: &Client, note: &Notes) -> Verdict {
+    async fn ask(&self, login: &Login, client: &Client, note: &Notes<'_>) -> Verdict {
         for authority in &self.authorities {
             match authority.authenticate(login, client, note).await {
                 Verdict::Unknown => {}
@@ -47,7 +47,7 @@ impl Authenticate for Chain {
         &'a self,
         login: &'a Login,
         client: &'a Client,
-        note: &'a Notes,
+        note: &'a Notes<'a>,
     ) -> Pending<'a, Verdict> {
         Box::pin(self.ask(login, client, note))
     }
@@ -67,7 +67,7 @@ mod tests {
     struct Scripted(Mutex<Option<Verdict>>);
 
     impl Authenticate for Scripted {
-        fn authenticate<'a>(&'a self, _: &'a Login, _: &'a Client, _: &'a Notes) -> Pending<'a, Verdict> {
+        fn authenticate<'a>(&'a self, _: &'a Login, _: &'a Client, _: &'a Notes<'a>) -> Pending<'a, Verdict> {
             let verdict = self.0.lock().expect("not poisoned").take().expect("asked once");
             Box::pin(async { verdict })
         }

@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod http;
 pub mod resolve;
+pub mod users;
 
 use std::future::Future;
 use std::io;
@@ -37,12 +38,12 @@ pub trait Authenticate: Send + Sync {
         &'a self,
         login: &'a Login,
         client: &'a Client,
-        note: &'a Notes,
+        note: &'a Notes<'a>,
     ) -> Pending<'a, Verdict>;
 }
 
 /// Takes the [`Remark`]s of an authority to the log of the session.
-pub type Notes = dyn Fn(Remark) + Send + Sync;
+pub type Notes<'n> = dyn Fn(Remark) + Send + Sync + 'n;
 
 /// What an operator should know of an answer that was not a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,20 +1,39 @@
 //! Every question that the configuration settles, as plain structs.
 //!
-//! Each file has one owner: the block as written, the table of directives, the resolved struct.
+//! Each file has one owner: the block as written, the table of directives, the resolved struct. [`MailBlock`] reads
+//! the `mail {}` blocks into the blocks of all owners, and resolves them into [`Mail`].
 
 pub mod auth_http;
+pub mod auth_user_file;
 pub mod core;
+mod front;
+pub mod imap;
 pub mod listen;
+mod load;
 pub mod log;
+pub mod pop3;
 pub mod proxy;
+pub mod realip;
+pub mod resolver;
+mod scope;
+pub mod smtp;
+pub mod ssl;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use proto::Protocol;
 
 pub use auth_http::AuthHttp;
 pub use core::Core;
 pub use listen::Listen;
+pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
 pub use proxy::Proxy;
+
+/// Default of the buffer sizes: a memory page of the machines that most run on.
+pub(crate) const PAGE: u64 = 4096;
 
 /// The whole of `mail {}`.
 #[derive(Debug)]
@@ -33,20 +52,63 @@ pub struct Server {
     /// The exchange with the auth server, unless only a users file decides.
     pub auth_http: Option<AuthHttp>,
     /// `auth_user_file`: asked before `auth_http`.
-    pub auth_user_file: Option<std::path::PathBuf>,
+    pub auth_user_file: Option<PathBuf>,
     /// Upstream side.
     pub proxy: Proxy,
+    /// `smtp_greeting_delay`; zero in other protocols.
+    pub greeting_delay: Duration,
     /// The protocol with its own settings.
     pub protocol: ProtocolSettings,
 }
 
-/// The protocol of a server with its own settings.
+/// The protocol of a server with what its fronts say.
 #[derive(Debug, Clone)]
 pub enum ProtocolSettings {
     /// IMAP.
-    Imap,
+    Imap(Arc<proto::Settings>),
     /// POP3.
-    Pop3,
+    Pop3(Arc<proto::Settings>),
     /// SMTP.
-    Smtp,
+    Smtp(Arc<proto::Settings>),
+}
+
+impl ProtocolSettings {
+    /// Which protocol it is.
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Imap(_) => Protocol::Imap,
+            Self::Pop3(_) => Protocol::Pop3,
+            Self::Smtp(_) => Protocol::Smtp,
+        }
+    }
+
+    /// What its fronts say.
+    pub const fn fronts(&self) -> &Arc<proto::Settings> {
+        match self {
+            Self::Imap(settings) | Self::Pop3(settings) | Self::Smtp(settings) => settings,
+        }
+    }
+}
+
+/// What is around a configuration and decides what its words mean.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The directory of the main configuration file.
+    pub directory: PathBuf,
+    /// `-p`.
+    pub prefix: PathBuf,
+    /// The machine's name.
+    pub host_name: String,
+}
+
+impl Surroundings {
+    /// `path`, relative to the directory of the main configuration file.
+    pub fn in_directory(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// `path`, relative to the prefix.
+    pub fn in_prefix(&self, path: &Path) -> PathBuf {
+        self.prefix.join(path)
+    }
 }

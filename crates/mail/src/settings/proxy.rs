@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use conf::{Args, Count, Directive, Fault, Mistake, Once, Setting, doc};
+
+use super::PAGE;
+
+/// The shortest reply that must fit: a reply line of SMTP (RFC 5321, section 4.5.3.1.5).
+const MIN_BUFFER: u64 = 512;
+
 /// Settings of the upstream side.
 #[derive(Debug, Clone)]
 pub struct Proxy {
@@ -17,4 +24,57 @@ pub struct Proxy {
     pub xclient: bool,
     /// `so_keepalive`: SO_KEEPALIVE on the upstream's socket.
     pub keepalive: bool,
+}
+
+/// The proxy module as written.
+#[derive(Debug, Default)]
+pub struct ProxyBlock {
+    buffer: Setting<u64>,
+    timeout: Setting<Duration>,
+    pass_error_message: Setting<bool>,
+    smtp_auth: Setting<bool>,
+    xclient: Setting<bool>,
+    keepalive: Setting<bool>,
+    protocol: Setting<()>,
+    idle: Once,
+}
+
+/// Directives of the proxy module.
+pub const PROXY: &[Directive<ProxyBlock>] = &[
+    Directive::accepted("proxy", Count::Exactly(1), "a mail server always proxies", doc("on | off", "", "A leftover of old configurations; it has no effect in the originals either."), |b, a| {
+        b.idle.check(a, Args::flag)
+    }),
+    Directive::new("proxy_buffer", Count::Exactly(1), doc("SIZE", "4k", "The longest reply of an upstream while logging in, and a hint for how much the relay moves at once. Less
+than 512 bytes, a line of SMTP, count as 512."), |b, a| b.buffer.set(a, Args::size)),
+    Directive::new("proxy_timeout", Count::Exactly(1), doc("TIME", "24h", "A proxied session in which neither side has sent anything for so long is closed."), |b, a| b.timeout.set(a, Args::msec)),
+    Directive::new("proxy_pass_error_message", Count::Exactly(1), doc("on | off", "off", "Whether the client is told the upstream's own words when the upstream refuses the login."), |b, a| {
+        b.pass_error_message.set(a, Args::flag)
+    }),
+    Directive::new("proxy_smtp_auth", Count::Exactly(1), doc("on | off", "off", "Whether to log in to SMTP upstreams with AUTH PLAIN."), |b, a| b.smtp_auth.set(a, Args::flag)),
+    Directive::new("proxy_protocol", Count::Exactly(1), doc("off", "off", "Whether a PROXY header tells upstreams who the client is. Not yet: `on`, `v1` and `v2`."), |b, a| b.protocol.set(a, proxy_protocol)),
+    Directive::new("xclient", Count::Exactly(1), doc("on | off", "on", "Whether the XCLIENT command tells SMTP upstreams who the client is."), |b, a| b.xclient.set(a, Args::flag)),
+    Directive::new("so_keepalive", Count::Exactly(1), doc("on | off", "off", "Whether TCP keepalive probes are sent to upstreams."), |b, a| b.keepalive.set(a, Args::flag)),
+];
+
+fn proxy_protocol(args: &Args<'_>) -> Result<(), Fault> {
+    let on = args.one_of(&[("off", false), ("on", true), ("v1", true), ("v2", true)])?;
+    if on {
+        return Err(args.fault(Mistake::ParameterNotYet { name: args.name(), parameter: args.first() }));
+    }
+    Ok(())
+}
+
+impl Proxy {
+    /// Settles the upstream side of a server.
+    pub fn resolve(server: &ProxyBlock, mail: &ProxyBlock) -> Self {
+        let buffer = server.buffer.or(&mail.buffer, PAGE).max(MIN_BUFFER);
+        Self {
+            buffer: usize::try_from(buffer).unwrap_or(usize::MAX),
+            timeout: server.timeout.or(&mail.timeout, Duration::from_hours(24)),
+            pass_error_message: server.pass_error_message.or(&mail.pass_error_message, false),
+            smtp_auth: server.smtp_auth.or(&mail.smtp_auth, false),
+            xclient: server.xclient.or(&mail.xclient, true),
+            keepalive: server.keepalive.or(&mail.keepalive, false),
+        }
+    }
 }

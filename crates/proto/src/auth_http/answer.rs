@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Server;
 use super::bare::trim_spaces;
+use crate::sasl::has_error_challenge;
 use crate::{Credentials, Identity, Login, Method, Protocol, Refusal, Secret};
 
 /// Longest text that goes from an auth server to a client, in bytes; the rest is cut off.
@@ -155,8 +156,7 @@ impl Answer {
     pub fn decide(self, login: &Login, protocol: Protocol) -> Decision {
         match self.status {
             Some(Status::Refused(text)) => {
-                let is_token = matches!(login.credentials.method, Method::Xoauth2 | Method::Oauthbearer);
-                let challenge = self.challenge.filter(|_| is_token);
+                let challenge = self.challenge.filter(|_| has_error_challenge(login.credentials.method));
                 let refusal = Refusal { text, code: self.code, challenge, retry: !self.wait.is_zero() };
                 Decision::Denied { refusal, wait: self.wait }
             }

@@ -215,17 +215,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::Credentials;
-
-    fn login(method: Method, user: &'static [u8], password: &[u8]) -> Login {
-        Login {
-            credentials: Credentials { method, user: Bytes::from_static(user), password: password.into() },
-            challenge: None,
-            attempt: 1,
-            helo: Bytes::new(),
-            envelope: None,
-        }
-    }
+    use crate::transcript::login;
 
     fn request(login: &Login) -> Request<'_> {
         Request {
@@ -267,9 +257,8 @@ mod tests {
 
     #[test]
     fn a_digest_comes_with_its_salt_and_other_methods_without() {
-        let mut login = login(Method::CramMd5, b"u", b"0123");
-        login.challenge = Some(Bytes::from_static(b"<1.2@s>"));
-        assert_eq!(lines(&request(&login))[3], "Auth-Salt: <1.2@s>");
+        let mut login = login(Method::CramMd5, "u", "0123");
+        assert_eq!(lines(&request(&login))[3], "Auth-Salt: <1.2@mx.example>");
         login.credentials.method = Method::Plain;
         assert_eq!(lines(&request(&login))[3], "Auth-Protocol: imap");
     }

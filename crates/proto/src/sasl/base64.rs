@@ -7,6 +7,8 @@ use ::base64::engine::{DecodePaddingMode, general_purpose};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use crate::Secret;
+
 /// Bytes that are not base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid base64 encoding")]
@@ -31,6 +33,11 @@ pub fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, InvalidBase64> {
     let length = LENIENT.decode_slice(&text[..end], &mut decoded).map_err(|_| InvalidBase64)?;
     decoded.truncate(length);
     Ok(decoded)
+}
+
+/// Encodes a secret with padding.
+pub(super) fn encode_secret(bytes: &[u8]) -> Secret {
+    Secret::new(general_purpose::STANDARD.encode(bytes).into())
 }
 
 /// Encodes with padding.

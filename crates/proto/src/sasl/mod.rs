@@ -194,6 +194,12 @@ impl Exchange {
     }
 }
 
+/// The initial response of PLAIN for these credentials, base64 (RFC 4616). The user's name must not hold NUL.
+pub fn plain_response(user: &[u8], password: &Secret) -> Secret {
+    let plain = Secret::new([b"\0", user, b"\0", password.expose()].concat());
+    base64::encode_secret(plain.expose())
+}
+
 /// Whether a refusal after `method` may carry an error challenge (`Auth-Error-SASL`).
 pub const fn has_error_challenge(method: Method) -> bool {
     matches!(method, Method::Xoauth2 | Method::Oauthbearer)

@@ -93,7 +93,7 @@ impl HttpAuthority {
     }
 
     /// Asks until there is an answer other than `WAIT`.
-    async fn decide(&self, login: &Login, client: &Client, note: &Notes) -> Result<Verdict, Failure> {
+    async fn decide(&self, login: &Login, client: &Client, note: &Notes<'_>) -> Result<Verdict, Failure> {
         let mut login = login.clone();
         let mut waits = 0;
         loop {
@@ -121,7 +121,7 @@ impl HttpAuthority {
         &self,
         login: &Login,
         client: &Client,
-        note: &Notes,
+        note: &Notes<'_>,
     ) -> Result<(&Server, Decision), Failure> {
         let address = client.addr.host().to_string();
         let request = Request {
@@ -159,7 +159,7 @@ impl HttpAuthority {
         server: &Server,
         request: &Request<'_>,
         headers: &[Header<'_>],
-        note: &Notes,
+        note: &Notes<'_>,
     ) -> Result<Decision, Failure> {
         let parsed =
             server.ask(headers, &*self.resolver, self.timeout).await.inspect_err(|_| server.rest())?;
@@ -185,7 +185,7 @@ impl Authenticate for HttpAuthority {
         &'a self,
         login: &'a Login,
         client: &'a Client,
-        note: &'a Notes,
+        note: &'a Notes<'a>,
     ) -> Pending<'a, Verdict> {
         Box::pin(async move { self.decide(login, client, note).await.unwrap_or_else(Verdict::Failed) })
     }

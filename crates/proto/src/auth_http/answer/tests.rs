@@ -1,15 +1,10 @@
 //! Answers by table; the numbers are rows of the behaviour that was recorded from the originals.
 
 use super::*;
+use crate::transcript;
 
 fn login(method: Method) -> Login {
-    Login {
-        credentials: Credentials { method, user: Bytes::from_static(b"u"), password: b"p"[..].into() },
-        challenge: None,
-        attempt: 1,
-        helo: Bytes::new(),
-        envelope: None,
-    }
+    transcript::login(method, "u", "p")
 }
 
 /// An answer of lines like `Auth-Status: OK`.

@@ -1,0 +1,172 @@
+//! Greets a client, learns who it is and asks the authority, as often as the authority lets it try.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use proto::{Dialogue, Front, Login, LoginAnswer, Salt};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::auth::{Denial, Failure, Remark, Route, Verdict};
+use crate::driver::{Broken, Said, converse};
+use crate::event::Event;
+use crate::link::Link;
+use crate::preface::Prefaced;
+use crate::scratch;
+use crate::session::{Parting, Word, farewell};
+use crate::teller::{Action, Teller};
+use crate::trouble::Trouble;
+
+/// Bytes that are read ahead while the authority thinks, so that a client that hangs up is noticed.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// A client that the authority has let in. Made here alone.
+#[derive(Debug)]
+pub struct Authorised {
+    /// The client.
+    pub prefaced: Prefaced,
+    /// Its side of the dialogue, for a last word should the upstream fail.
+    pub front: Front,
+    /// What it has sent behind its login: the upstream's.
+    pub input: BytesMut,
+    /// What it said about itself.
+    pub login: Login,
+    /// Where it goes, and as whom.
+    pub route: Route,
+}
+
+/// Converses with a client until it is authorised.
+pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Authorised, Parting> {
+    let mut waiting = Waiting::greet(prefaced);
+    loop {
+        let login = match waiting.hear(teller).await? {
+            Said::Question(login) => login,
+            Said::Closed => {
+                return Err(Parting {
+                    trouble: Trouble::ClientGone,
+                    word: Word::Sent(waiting.prefaced.link),
+                });
+            }
+        };
+        match waiting.ask(&login, teller).await? {
+            Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
+            Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
+            Verdict::Unknown => waiting.front.answer(LoginAnswer::Failed),
+            Verdict::Failed(failure) => waiting.fail(&failure, teller),
+        }
+    }
+}
+
+/// A client that is not logged in yet.
+struct Waiting {
+    prefaced: Prefaced,
+    front: Front,
+    input: BytesMut,
+    /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
+    deadline: Instant,
+}
+
+impl Waiting {
+    fn greet(prefaced: Prefaced) -> Self {
+        let settings = &prefaced.service.settings;
+        let fronts = Arc::clone(settings.protocol.fronts());
+        let front = Front::new(settings.protocol.protocol(), fronts, false, salt());
+        let deadline = Instant::now() + settings.core.timeout;
+        Self { prefaced, front, input: BytesMut::new(), deadline }
+    }
+
+    /// Converses until there is a login or an end.
+    async fn hear(&mut self, teller: &mut Teller) -> Result<Said<Login>, Trouble> {
+        let link = &self.prefaced.link;
+        let told = &*teller;
+        let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
+        let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
+        teller.action = if self.front.greeted_only() { Action::Greeting } else { Action::Auth };
+        teller.login = self.front.login_name().map(Bytes::copy_from_slice);
+        match heard {
+            Err(_) => Err(Trouble::ClientTimedOut),
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(Broken::Ended)) => Err(Trouble::ClientGone),
+            Ok(Err(Broken::Io(call, source))) => Err(Trouble::Client { call, source }),
+        }
+    }
+
+    /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
+    async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
+        teller.action = Action::HttpAuth;
+        teller.login = Some(login.credentials.user.clone());
+        let Prefaced { link, client, service } = &self.prefaced;
+        let told = &*teller;
+        let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
+        let verdict = tokio::select! {
+            verdict = service.authority.authenticate(login, client, &note) => verdict,
+            () = hang_up(link, &mut self.input) => return Err(Trouble::ClientGone),
+        };
+        if let Verdict::Granted(route) = &verdict {
+            teller.login = Some(route.identity.user.clone());
+        }
+        Ok(verdict)
+    }
+
+    /// Passes a refusal on, when its time has come.
+    async fn deny(&mut self, denial: Denial, teller: &Teller) -> Result<(), Trouble> {
+        teller.tell(&Event::LoginDenied { text: &denial.refusal.text });
+        self.wait(denial.wait).await?;
+        self.front.answer(LoginAnswer::Refused(denial.refusal));
+        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+        Ok(())
+    }
+
+    async fn wait(&mut self, wait: Duration) -> Result<(), Trouble> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = sleep(wait) => Ok(()),
+            () = hang_up(&self.prefaced.link, &mut self.input) => Err(Trouble::ClientGone),
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure, teller: &Teller) {
+        teller.tell(&Event::AuthFailed(failure));
+        self.front.answer(LoginAnswer::Failed);
+        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+    }
+
+    fn authorised(self, login: Login, route: Route) -> Authorised {
+        let Self { prefaced, front, input, .. } = self;
+        Authorised { prefaced, front, input, login, route }
+    }
+}
+
+/// Ends when the client is gone: its connection broke, or it has closed it with nothing left to be answered.
+///
+/// What it sends meanwhile is kept, up to [`READ_AHEAD`] bytes.
+pub async fn hang_up(link: &Link, input: &mut BytesMut) {
+    while input.len() < READ_AHEAD {
+        match scratch::read(link, input, READ_AHEAD - input.len()).await {
+            Ok(0) if !input.is_empty() => break,
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Says the last word of a session whose upstream could not be had.
+pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
+    let Authorised { prefaced, mut front, mut input, .. } = authorised;
+    front.answer(answer);
+    let deadline = Instant::now() + prefaced.service.settings.core.timeout;
+    let said = timeout_at(deadline, converse(&prefaced.link, &mut front, &mut input, |_, _| {})).await;
+    if let Ok(Ok(Said::Closed)) = said {
+        farewell(prefaced.link).await;
+    }
+}
+
+/// A salt that nobody can foresee.
+fn salt() -> Salt {
+    let random = getrandom::u64().expect("the kernel has randomness once it is up");
+    let time = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    Salt { random, time }
+}

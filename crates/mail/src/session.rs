@@ -1,0 +1,180 @@
+//! The life of a session, on one screen.
+//!
+//! Each step consumes one value and returns the next, so nothing can be relayed that was not authorised.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use proto::LoginAnswer;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::address::{ClientAddr, Endpoint};
+use crate::event::Event;
+use crate::generation::Service;
+use crate::link::Link;
+use crate::login::Authorised;
+use crate::relay::Relay;
+use crate::scratch;
+use crate::serve::Order;
+use crate::slots::{Slot, Slots};
+use crate::teller::{Action, Teller};
+use crate::trouble::Trouble;
+use crate::{login, preface, upstream};
+
+/// A client that has just been accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its stream.
+    pub link: Link,
+    /// Where it comes from.
+    pub client: ClientAddr,
+    /// The listening address that it came to, as configured.
+    pub server: Endpoint,
+    /// Its number in the log.
+    pub connection: u64,
+    /// The server that it came to.
+    pub service: Arc<Service>,
+    /// Where a slot for the upstream comes from.
+    pub slots: Arc<Slots>,
+    /// Its own slot.
+    pub slot: Slot,
+    /// Told when proxied sessions have to end.
+    pub orders: watch::Receiver<Order>,
+    /// Held for as long as the session lives.
+    pub alive: mpsc::Sender<Infallible>,
+}
+
+/// What a session holds from its first to its last moment.
+#[derive(Debug)]
+pub struct Held {
+    slot: Slot,
+    orders: watch::Receiver<Order>,
+    alive: mpsc::Sender<Infallible>,
+}
+
+/// A client and its upstream, both logged in. Made by [`upstream::open`] alone.
+#[derive(Debug)]
+pub struct Connected {
+    /// Moves the bytes.
+    pub relay: Relay,
+    /// The upstream's slot.
+    pub slot: Slot,
+}
+
+/// The end of a session before it was one: why, and what the client is still to hear.
+#[derive(Debug)]
+pub struct Parting {
+    /// Why.
+    pub trouble: Trouble,
+    /// What to say.
+    pub word: Word,
+}
+
+/// A last word.
+#[derive(Debug)]
+pub enum Word {
+    /// None: the client is gone, or must not be told.
+    None,
+    /// It has been sent; it only has to arrive.
+    Sent(Link),
+    /// The answer to the login.
+    Answer(Box<Authorised>, LoginAnswer),
+}
+
+impl From<Trouble> for Parting {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, word: Word::None }
+    }
+}
+
+impl Word {
+    async fn say(self) {
+        match self {
+            Self::None => {}
+            Self::Sent(link) => farewell(link).await,
+            Self::Answer(authorised, answer) => login::last_word(*authorised, answer).await,
+        }
+    }
+}
+
+/// Serves one client from its first byte to its last.
+pub async fn run(accepted: Accepted) {
+    let Accepted { link, client, server, connection, service, slots, slot, orders, alive } = accepted;
+    let held = Held { slot, orders, alive };
+    let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
+    teller.tell_while(Action::Initializing, &Event::Connected);
+    match establish(link, client, service, &slots, &mut teller).await {
+        // The relay is a task of its own: what the login needed is freed when this one ends.
+        Ok(connected) => drop(tokio::spawn(proxy(connected, teller, held))),
+        Err(parting) => {
+            teller.tell(&Event::Trouble(&parting.trouble));
+            parting.word.say().await;
+        }
+    }
+}
+
+/// From accept to a session with an upstream.
+async fn establish(
+    link: Link,
+    client: ClientAddr,
+    service: Arc<Service>,
+    slots: &Arc<Slots>,
+    teller: &mut Teller,
+) -> Result<Connected, Parting> {
+    let prefaced = preface::complete(link, client, service, teller).await?;
+    let authorised = login::authorise(prefaced, teller).await?;
+    upstream::open(authorised, slots, teller).await
+}
+
+/// From login to the end: moves bytes until one side is done.
+async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
+    let Connected { mut relay, slot: upstream_slot } = connected;
+    let Held { slot, mut orders, alive } = held;
+    teller.action = Action::None;
+    teller.tell(&Event::LoggedIn);
+    let ended = tokio::select! {
+        ended = relay.run() => ended,
+        _ = orders.wait_for(|order| *order >= Order::Cut) => {
+            teller.tell_while(Action::Proxying, &Event::Trouble(&Trouble::ShutdownTimeout));
+            return;
+        }
+    };
+    let done = match &ended {
+        Ok(()) => true,
+        Err(broken) => {
+            teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
+            broken.done
+        }
+    };
+    if done {
+        teller.tell(&Event::Done);
+        farewell(relay.into_client()).await;
+    }
+    drop((slot, upstream_slot, alive));
+}
+
+/// How long, and for how many bytes, a client is listened to that has been told all.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
+
+/// Ends a connection so that the last words arrive: closing while there are unread bytes would reset it, and a reset
+/// destroys what the client has not read yet.
+pub async fn farewell(link: Link) {
+    if link.shutdown().is_err() {
+        return;
+    }
+    let (patience, mut most) = LINGER;
+    let mut discarded = BytesMut::new();
+    let drain = async {
+        while let Ok(n @ 1..) = scratch::read(&link, &mut discarded, most).await {
+            discarded.clear();
+            most = most.saturating_sub(n);
+            if most == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(patience, drain).await;
+}

@@ -1,0 +1,156 @@
+//! Reading `mail {}` blocks, and resolving them into [`Mail`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conf::{
+    Args, Block, Chapter, Count, Directive, Fault, Position, Reading, Vocabulary, apply, bind, chapter, doc,
+};
+use proto::Protocol;
+
+use super::listen::{LISTEN, ListenBlock};
+use super::scope::{self, Scope};
+use super::{AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, smtp, ssl};
+
+/// All `mail {}` blocks as written. Several count as one (as in Angie; nginx refuses a second).
+#[derive(Debug, Default)]
+pub struct MailBlock {
+    scope: Scope,
+    servers: Servers,
+}
+
+/// The servers as written.
+#[derive(Debug, Default)]
+struct Servers {
+    blocks: Vec<ServerBlock>,
+    listen: ListenBlock,
+}
+
+/// A `server {}` as written.
+#[derive(Debug)]
+struct ServerBlock {
+    scope: Scope,
+    protocol: Option<Protocol>,
+    /// Where its `{` stands.
+    at: Position,
+}
+
+/// Directives of `mail` only.
+const MAIL: &[Directive<Servers>] = &[Directive::block(
+    "server",
+    Count::Exactly(0),
+    doc(
+        "{ … }",
+        "",
+        "A server: addresses to listen on, a protocol, and whatever differs from what `mail` says.",
+    ),
+    server,
+)];
+
+/// What is missing in a server, which only shows when all is read.
+#[derive(Debug, thiserror::Error)]
+enum ServerMistake {
+    #[error("no \"listen\" is defined for server")]
+    NoListen,
+    #[error("unknown mail protocol for server")]
+    UnknownProtocol,
+    #[error("no \"auth_http\" is defined for server")]
+    NoAuthHttp,
+}
+
+fn server(servers: &mut Servers, args: &Args<'_>, block: &Block) -> Result<(), Fault> {
+    let mut scope = Scope::default();
+    servers.listen.server = servers.blocks.len();
+    servers.listen.protocol = None;
+    let mut own = bind(LISTEN, &mut servers.listen);
+    scope.rows(&mut own, |rows| apply(block, rows, args.reading()))?;
+    if !servers.listen.listens() {
+        return Err(Fault::own(ServerMistake::NoListen, args.at()));
+    }
+    let protocol = servers.listen.protocol;
+    servers.blocks.push(ServerBlock { scope, protocol, at: args.at().clone() });
+    Ok(())
+}
+
+impl MailBlock {
+    /// Reads one `mail {}`.
+    ///
+    /// # Errors
+    /// The first mistake in the order of the text.
+    pub fn read(&mut self, block: &Block, reading: &Reading<'_>) -> Result<(), Fault> {
+        let mut own = bind(MAIL, &mut self.servers);
+        self.scope.rows(&mut own, |rows| apply(block, rows, reading))
+    }
+
+    /// Fills in what is inherited, and checks what shows only now that all is read.
+    ///
+    /// # Errors
+    /// The first mistake: each check is made for all servers before the next, as in the originals.
+    pub fn resolve(&self, around: &Surroundings) -> Result<Mail, Fault> {
+        let protocols =
+            self.servers.blocks.iter().map(ServerBlock::protocol).collect::<Result<Vec<_>, _>>()?;
+        let resolve =
+            |(server, protocol): (&ServerBlock, _)| self.server(server, protocol, around).map(Arc::new);
+        let servers = self.servers.blocks.iter().zip(protocols).map(resolve).collect::<Result<_, _>>()?;
+        Ok(Mail { servers, listens: self.servers.listen.resolve() })
+    }
+
+    fn server(
+        &self,
+        server: &ServerBlock,
+        protocol: Protocol,
+        around: &Surroundings,
+    ) -> Result<Server, Fault> {
+        let (inner, outer) = (&server.scope, &self.scope);
+        let logs = inner.log.resolve(&outer.log, around);
+        let core = Core::resolve(&inner.core, &outer.core, logs, around);
+        let auth_http = AuthHttp::resolve(&inner.auth_http, &outer.auth_http);
+        let auth_user_file = auth_user_file::resolve(&inner.auth_user_file, &outer.auth_user_file, around);
+        if auth_http.is_none() && auth_user_file.is_none() {
+            return Err(Fault::own(ServerMistake::NoAuthHttp, &server.at));
+        }
+        Ok(Server {
+            auth_http,
+            auth_user_file,
+            proxy: Proxy::resolve(&inner.proxy, &outer.proxy),
+            greeting_delay: match protocol {
+                Protocol::Smtp => smtp::greeting_delay(&inner.smtp, &outer.smtp),
+                Protocol::Imap | Protocol::Pop3 => Duration::ZERO,
+            },
+            protocol: front(inner, outer, protocol, &core),
+            core,
+        })
+    }
+}
+
+impl ServerBlock {
+    fn protocol(&self) -> Result<Protocol, Fault> {
+        self.protocol.ok_or_else(|| Fault::own(ServerMistake::UnknownProtocol, &self.at))
+    }
+}
+
+fn front(inner: &Scope, outer: &Scope, protocol: Protocol, core: &Core) -> super::ProtocolSettings {
+    use super::ProtocolSettings::{Imap, Pop3, Smtp};
+    let starttls = ssl::resolve(&inner.ssl, &outer.ssl);
+    match protocol {
+        Protocol::Imap => Imap(Arc::new(imap::resolve(&inner.imap, &outer.imap, core, starttls))),
+        Protocol::Pop3 => Pop3(Arc::new(pop3::resolve(&inner.pop3, &outer.pop3, core, starttls))),
+        Protocol::Smtp => Smtp(Arc::new(smtp::resolve(&inner.smtp, &outer.smtp, core, starttls))),
+    }
+}
+
+/// `vocabulary` and every directive that stands in `mail` or `server`.
+pub fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
+    scope::vocabulary(vocabulary).and(MAIL).and(LISTEN)
+}
+
+/// The reference of every directive that stands in `mail` or `server`.
+pub fn chapters() -> Vec<Chapter> {
+    let mut chapters = vec![chapter("Servers", "mail", MAIL), chapter("Listening", "server", LISTEN)];
+    chapters.extend(scope::chapters());
+    chapters
+}
+
+#[cfg(test)]
+#[path = "load/tests.rs"]
+mod tests;

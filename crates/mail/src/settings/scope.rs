@@ -1,0 +1,85 @@
+//! What can be set in `mail` as well as in `server`: one block of every owner.
+
+use conf::{Chapter, Rows, Vocabulary, bind, chapter};
+
+use super::auth_http::{AUTH_HTTP, AuthHttpBlock};
+use super::auth_user_file::{AUTH_USER_FILE, AuthUserFileBlock};
+use super::core::{CORE, CoreBlock};
+use super::imap::{IMAP, ImapBlock};
+use super::log::{LOG, LogBlock};
+use super::pop3::{POP3, Pop3Block};
+use super::proxy::{PROXY, ProxyBlock};
+use super::realip::{REALIP, RealipBlock};
+use super::resolver::{RESOLVER, ResolverBlock};
+use super::smtp::{SMTP, SmtpBlock};
+use super::ssl::{SSL, SslBlock};
+
+/// The blocks of all owners whose directives stand in both contexts.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub(super) core: CoreBlock,
+    pub(super) log: LogBlock,
+    pub(super) auth_http: AuthHttpBlock,
+    pub(super) auth_user_file: AuthUserFileBlock,
+    pub(super) proxy: ProxyBlock,
+    pub(super) imap: ImapBlock,
+    pub(super) pop3: Pop3Block,
+    pub(super) smtp: SmtpBlock,
+    pub(super) ssl: SslBlock,
+    realip: RealipBlock,
+    resolver: ResolverBlock,
+}
+
+impl Scope {
+    /// Lets `with` apply statements to these blocks and to `own`, the directives of one context only.
+    pub(super) fn rows<R>(&mut self, own: &mut dyn Rows, with: impl FnOnce(&mut [&mut dyn Rows]) -> R) -> R {
+        with(&mut [
+            own,
+            &mut bind(CORE, &mut self.core),
+            &mut bind(LOG, &mut self.log),
+            &mut bind(AUTH_HTTP, &mut self.auth_http),
+            &mut bind(AUTH_USER_FILE, &mut self.auth_user_file),
+            &mut bind(PROXY, &mut self.proxy),
+            &mut bind(IMAP, &mut self.imap),
+            &mut bind(POP3, &mut self.pop3),
+            &mut bind(SMTP, &mut self.smtp),
+            &mut bind(SSL, &mut self.ssl),
+            &mut bind(REALIP, &mut self.realip),
+            &mut bind(RESOLVER, &mut self.resolver),
+        ])
+    }
+}
+
+/// Every directive that stands in both contexts.
+pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
+    vocabulary
+        .and(CORE)
+        .and(LOG)
+        .and(AUTH_HTTP)
+        .and(AUTH_USER_FILE)
+        .and(PROXY)
+        .and(IMAP)
+        .and(POP3)
+        .and(SMTP)
+        .and(SSL)
+        .and(REALIP)
+        .and(RESOLVER)
+}
+
+/// The reference of the same.
+pub(super) fn chapters() -> Vec<Chapter> {
+    const BOTH: &str = "mail, server";
+    vec![
+        chapter("Core", BOTH, CORE),
+        chapter("Log", "main, mail, server", LOG),
+        chapter("Auth server", BOTH, AUTH_HTTP),
+        chapter("Users file", BOTH, AUTH_USER_FILE),
+        chapter("Upstreams", BOTH, PROXY),
+        chapter("IMAP", BOTH, IMAP),
+        chapter("POP3", BOTH, POP3),
+        chapter("SMTP", BOTH, SMTP),
+        chapter("TLS", BOTH, SSL),
+        chapter("Real addresses", BOTH, REALIP),
+        chapter("Resolver", BOTH, RESOLVER),
+    ]
+}

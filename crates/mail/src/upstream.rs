@@ -1,0 +1,205 @@
+//! Finds the upstream of an authorised client, connects to it and logs in there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use proto::back::Outcome;
+use proto::{Back, Front, LoginAnswer, Refusal, imap, pop3, smtp};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::address::{Endpoint, Target};
+use crate::auth::Resolve;
+use crate::driver::{self, Said, converse};
+use crate::event::Event;
+use crate::link::Link;
+use crate::login::{Authorised, hang_up};
+use crate::relay::Relay;
+use crate::session::{Connected, Parting, Word};
+use crate::settings::Server;
+use crate::slots::{Slot, Slots};
+use crate::teller::{Action, Teller};
+use crate::trouble::{Trouble, UpstreamTrouble};
+
+/// What a client is told whose credentials were good but cannot be passed on.
+const UNSENDABLE: &[u8] = b"Invalid login or password";
+
+/// Connects a client to its upstream. One limit (`timeout`) covers connecting and logging in (as the originals).
+pub async fn open(
+    mut authorised: Authorised,
+    slots: &Arc<Slots>,
+    teller: &mut Teller,
+) -> Result<Connected, Parting> {
+    let settings = Arc::clone(&authorised.prefaced.service.settings);
+    let mut input = std::mem::take(&mut authorised.input);
+    let attempt = tokio::select! {
+        attempt = attempt(&authorised, &settings, slots, teller) => attempt,
+        () = hang_up(&authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
+    };
+    match attempt {
+        Ok(Opened { link, slot, reply }) => {
+            let relay = Relay::new(
+                authorised.prefaced.link,
+                link,
+                input,
+                BytesMut::from(reply),
+                settings.proxy.timeout,
+            );
+            Ok(Connected { relay, slot })
+        }
+        Err(failed) => {
+            let Failed { trouble, answer } = *failed;
+            authorised.input = input;
+            Err(Parting { trouble: trouble.into(), word: Word::Answer(Box::new(authorised), answer) })
+        }
+    }
+}
+
+/// An upstream that has accepted the login.
+struct Opened {
+    link: Link,
+    slot: Slot,
+    /// What the client gets first.
+    reply: Bytes,
+}
+
+/// An upstream that could not be had, and what the client is told.
+struct Failed {
+    trouble: UpstreamTrouble,
+    answer: LoginAnswer,
+}
+
+impl From<UpstreamTrouble> for Box<Failed> {
+    fn from(trouble: UpstreamTrouble) -> Self {
+        Self::new(Failed { trouble, answer: LoginAnswer::Failed })
+    }
+}
+
+async fn attempt(
+    authorised: &Authorised,
+    settings: &Server,
+    slots: &Arc<Slots>,
+    teller: &mut Teller,
+) -> Result<Opened, Box<Failed>> {
+    let slot = slots.take().ok_or(UpstreamTrouble::NoSlot)?;
+    let deadline = Instant::now() + settings.core.timeout;
+    let resolver = &*authorised.prefaced.service.resolver;
+    teller.action = Action::Connecting;
+    let endpoints = timeout_at(deadline, resolve(&authorised.route.target, resolver))
+        .await
+        .map_err(|_| UpstreamTrouble::TimedOut)??;
+    let link = connect(&endpoints, deadline, teller).await?;
+    if settings.proxy.keepalive {
+        link.set_keepalive(true)
+            .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
+    }
+    let mut back = back(authorised, settings);
+    let reply = log_in(&link, &mut back, deadline, settings, teller).await?;
+    Ok(Opened { link, slot, reply })
+}
+
+/// All places where the upstream may be, best first.
+async fn resolve(target: &Target, resolver: &dyn Resolve) -> Result<Vec<Endpoint>, UpstreamTrouble> {
+    match target {
+        Target::Ip(addr) => Ok(vec![Endpoint::Tcp(*addr)]),
+        Target::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
+        Target::Name(name, port) => match resolver.resolve(name).await {
+            Ok(found) => {
+                Ok(found.addrs.into_iter().map(|ip| Endpoint::Tcp(SocketAddr::new(ip, *port))).collect())
+            }
+            Err(source) => Err(UpstreamTrouble::Resolve { name: name.clone(), source }),
+        },
+    }
+}
+
+/// Connects to the first that accepts. Each has an equal share of the time that is left, so that one that is silent
+/// does not keep the others from being tried.
+async fn connect(
+    endpoints: &[Endpoint],
+    deadline: Instant,
+    teller: &mut Teller,
+) -> Result<Link, UpstreamTrouble> {
+    let mut trouble = UpstreamTrouble::TimedOut;
+    for (endpoint, left) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
+        if endpoint != &endpoints[0] {
+            teller.tell(&Event::Trouble(&trouble.into()));
+        }
+        teller.upstream = Some(endpoint.clone());
+        let share = deadline.saturating_duration_since(Instant::now())
+            / u32::try_from(left).expect("a name has few addresses");
+        trouble = match timeout(share, Link::connect(endpoint)).await {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(source)) => UpstreamTrouble::Connect { endpoint: endpoint.clone(), source },
+            Err(_) => UpstreamTrouble::TimedOut,
+        };
+    }
+    Err(trouble)
+}
+
+/// The dialogue that logs this client in.
+fn back(authorised: &Authorised, settings: &Server) -> Back {
+    let Authorised { prefaced, front, login, route, .. } = authorised;
+    let identity = route.identity.clone();
+    let limit = settings.proxy.buffer;
+    match front {
+        Front::Imap(front) => {
+            let tag = front.tag().expect("an IMAP login has a tag").clone();
+            Back::Imap(imap::Back::new(tag, identity, limit))
+        }
+        Front::Pop3(_) => Back::Pop3(pop3::Back::new(identity, limit)),
+        Front::Smtp(front) => {
+            let facts = smtp::Facts {
+                server_name: settings.core.server_name.clone(),
+                client: prefaced.client.addr.ip(),
+                host: prefaced.client.host.clone().unwrap_or_default(),
+                helo: login.helo.clone(),
+                esmtp: front.esmtp(),
+                identity,
+                envelope: login.envelope.clone(),
+                xclient: settings.proxy.xclient,
+                auth: settings.proxy.smtp_auth,
+            };
+            Back::Smtp(Box::new(smtp::Back::new(facts, limit)))
+        }
+    }
+}
+
+/// Converses until the upstream has accepted the login, and returns what it said to it.
+async fn log_in(
+    link: &Link,
+    back: &mut Back,
+    deadline: Instant,
+    settings: &Server,
+    teller: &mut Teller,
+) -> Result<Bytes, Box<Failed>> {
+    let mut input = BytesMut::new();
+    let said = timeout_at(deadline, converse(link, back, &mut input, |_, _| {})).await;
+    teller.action = Action::Upstream(back.action());
+    match said {
+        Err(_) => Err(UpstreamTrouble::TimedOut.into()),
+        Ok(Ok(Said::Question(outcome))) => accepted(outcome, settings),
+        Ok(Ok(Said::Closed) | Err(driver::Broken::Ended)) => Err(UpstreamTrouble::Closed.into()),
+        Ok(Err(driver::Broken::Io(call, source))) => Err(UpstreamTrouble::Io { call, source }.into()),
+    }
+}
+
+fn accepted(outcome: Outcome, settings: &Server) -> Result<Bytes, Box<Failed>> {
+    match outcome {
+        Outcome::LoggedIn { reply } => Ok(reply),
+        Outcome::Refused { reply, shown_from } => {
+            let passed = settings.proxy.pass_error_message;
+            let shown = reply[shown_from..].strip_suffix(b"\r\n").unwrap_or(&reply[shown_from..]).to_vec();
+            let trouble = UpstreamTrouble::Refused { reply: shown, passed };
+            let answer = if passed { LoginAnswer::Passed(reply) } else { LoginAnswer::Failed };
+            Err(Box::new(Failed { trouble, answer }))
+        }
+        Outcome::TooLong { reply } => Err(UpstreamTrouble::TooLong { reply: reply.to_vec() }.into()),
+        Outcome::NoPassword => Err(UpstreamTrouble::NoPassword.into()),
+        Outcome::Unsendable => {
+            let text = Bytes::from_static(UNSENDABLE);
+            let refusal = Refusal { text, code: None, challenge: None, retry: false };
+            let answer = LoginAnswer::Refused(refusal);
+            Err(Box::new(Failed { trouble: UpstreamTrouble::Unsendable, answer }))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! IMAP towards upstreams: logs in with LOGIN, as the originals do.
+//!
+//! The client's own tag is used, so that the upstream's last reply is the one that the client waits for. User and
+//! password always go as synchronising literals, whatever the client has used: every server understands them, and
+//! no byte of them can be taken for a command.
+
+use std::convert::Infallible;
+
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memchr_iter};
+
+use super::Tag;
+use crate::line::write;
+use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
+
+/// The dialogue with an IMAP server, from its greeting to the reply to LOGIN.
+///
+/// Once the [`Outcome`] is there the dialogue is over.
+#[derive(Debug)]
+pub struct Back {
+    tag: Tag,
+    limit: usize,
+    action: Action,
+    /// The input begins with untagged lines of this many bytes, which were looked at.
+    passed: usize,
+    state: State,
+}
+
+/// The reply that is waited for, and what is left to be said.
+#[derive(Debug)]
+enum State {
+    /// The greeting; nothing was said yet.
+    Greeting(Identity),
+    /// The prompt for the user's name.
+    User(Bytes, Secret),
+    /// The prompt for the password.
+    Password(Secret),
+    /// The tagged reply to LOGIN.
+    Completion,
+    /// Nothing.
+    Over,
+}
+
+/// What a line of the upstream is.
+enum Line {
+    /// The one that was waited for.
+    Awaited,
+    /// Untagged, and of no matter.
+    Passing,
+    /// Something else, which is worth logging from here on.
+    Refusal { shown_from: usize },
+}
+
+impl Back {
+    /// Logs in as `identity` by a command of this tag. `limit`: longest reply, in bytes (`proxy_buffer`).
+    pub const fn new(tag: Tag, identity: Identity, limit: usize) -> Self {
+        Self { tag, limit, action: Action::Connecting, passed: 0, state: State::Greeting(identity) }
+    }
+
+    /// What is being done, for the log.
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// What `line` is to the state. Letter case does not matter, except in the tag.
+    fn judge(&self, line: &[u8]) -> Line {
+        let refusal = Line::Refusal { shown_from: 0 };
+        match &self.state {
+            // `* PREAUTH` would be somebody else's session, and is what attackers send.
+            State::Greeting(_) if starts_with(line, b"* OK") => Line::Awaited,
+            State::Greeting(_) => refusal,
+            State::User(..) | State::Password(_) if line.starts_with(b"+") => Line::Awaited,
+            State::Completion
+                if line.strip_prefix(self.tag.as_ref()).is_some_and(|rest| starts_with(rest, b" OK")) =>
+            {
+                Line::Awaited
+            }
+            State::Completion
+                if line.strip_prefix(self.tag.as_ref()).is_some_and(|rest| rest.starts_with(b" ")) =>
+            {
+                Line::Refusal { shown_from: self.tag.as_ref().len() + 1 }
+            }
+            _ if is_passing(line) => Line::Passing,
+            _ => refusal,
+        }
+    }
+
+    /// The line that was waited for ends at `end` of the input. An outcome ends the dialogue.
+    fn proceed(&mut self, end: usize, input: &mut BytesMut, output: &mut BytesMut) -> Option<Outcome> {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        if matches!(state, State::Completion | State::Over) {
+            return Some(Outcome::LoggedIn { reply: input.split().freeze() });
+        }
+        // What is there already was not said in answer to what is going to be sent.
+        if !is_untagged(&input[end..]) {
+            return Some(Outcome::Refused { reply: input.split().freeze(), shown_from: end });
+        }
+        let _ = input.split_to(end);
+        self.passed = 0;
+        self.send(state, output).err()
+    }
+
+    fn send(&mut self, state: State, output: &mut BytesMut) -> Result<(), Outcome> {
+        match state {
+            State::Greeting(Identity { user, password }) => {
+                let password = password.ok_or(Outcome::NoPassword)?;
+                // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that
+                // takes it for the end would log in somebody else.
+                if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
+                    return Err(Outcome::Unsendable);
+                }
+                write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
+                self.action = Action::SendingLogin;
+                self.state = State::User(user, password);
+            }
+            State::User(user, password) => {
+                write(output, &[&user, b" ", &literal(password.expose())]);
+                self.action = Action::SendingUser;
+                self.state = State::Password(password);
+            }
+            State::Password(password) => {
+                write(output, &[password.expose()]);
+                self.action = Action::SendingPassword;
+                self.state = State::Completion;
+            }
+            State::Completion | State::Over => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Want<Outcome> {
+        self.state = State::Over;
+        Want::Answer(outcome)
+    }
+}
+
+impl Dialogue for Back {
+    type Question = Outcome;
+    type Answer = Infallible;
+
+    fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        if matches!(self.state, State::Over) {
+            return Want::Close;
+        }
+        if !input.is_empty() {
+            self.action = Action::ReadingResponse;
+        }
+        loop {
+            let visible = &input[..input.len().min(self.limit)];
+            let Some(end) = next_end(visible, self.passed) else {
+                if input.len() < self.limit {
+                    return Want::Input;
+                }
+                return self.end(Outcome::too_long(input, self.limit));
+            };
+            match self.judge(&visible[self.passed..end]) {
+                Line::Passing => self.passed = end,
+                Line::Awaited => {
+                    if let Some(outcome) = self.proceed(end, input, output) {
+                        return self.end(outcome);
+                    }
+                }
+                Line::Refusal { shown_from } => {
+                    let reply = input.split_to(end).freeze();
+                    input.clear();
+                    return self.end(Outcome::Refused { reply, shown_from: self.passed + shown_from });
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Infallible) {
+        match answer {}
+    }
+
+    fn secured(&mut self) {}
+}
+
+/// Where the line that begins at `from` ends, behind its CRLF. An LF alone does not end it, as in the originals.
+fn next_end(input: &[u8], from: usize) -> Option<usize> {
+    memchr_iter(b'\n', &input[from..])
+        .map(|at| from + at + 1)
+        .find(|&end| input[from..end].ends_with(b"\r\n"))
+}
+
+/// Whether an untagged line can be passed over: any but those that end the login (RFC 9051, section 7.1).
+fn is_passing(line: &[u8]) -> bool {
+    let ends: [&[u8]; 3] = [b"* BYE", b"* BAD", b"* PREAUTH"];
+    line.starts_with(b"* ") && !ends.iter().any(|end| starts_with(line, end))
+}
+
+/// Whether there is nothing but untagged lines, the last of which may be cut off.
+fn is_untagged(lines: &[u8]) -> bool {
+    lines.split_inclusive(|&byte| byte == b'\n').all(|line| line.starts_with(b"*"))
+}
+
+fn starts_with(line: &[u8], prefix: &[u8]) -> bool {
+    line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Announces `text` as a literal and waits for the prompt.
+fn literal(text: &[u8]) -> Vec<u8> {
+    format!("{{{}}}", text.len()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Transcripts of logins at upstreams, and our front against our back.
+
+use super::super::{Front, command};
+use super::*;
+use crate::transcript::{SALT, Transcript, meet, settings};
+
+const LIMIT: usize = 256;
+
+fn tag(text: &str) -> Tag {
+    command::command(format!("{text} NOOP\r\n").as_bytes(), false).tag.unwrap()
+}
+
+fn identity(user: &[u8], password: &[u8]) -> Identity {
+    Identity { user: Bytes::copy_from_slice(user), password: Some(password.into()) }
+}
+
+fn session_as(user: &'static [u8], password: &'static [u8]) -> Transcript<Back> {
+    Transcript::of(move || Back::new(tag("a"), identity(user, password), LIMIT)).holds_less_than(LIMIT)
+}
+
+fn session() -> Transcript<Back> {
+    session_as(b"user", b"pa ss")
+}
+
+/// A session whose next line is the reply to LOGIN.
+fn sent() -> Transcript<Back> {
+    session()
+        .trades("* OK imap ready\r\n", "a LOGIN {4}\r\n")
+        .trades("+ go\r\n", "user {5}\r\n")
+        .trades("+ go\r\n", "pa ss\r\n")
+}
+
+fn logged_in(reply: &'static str) -> Outcome {
+    Outcome::LoggedIn { reply: reply.into() }
+}
+
+fn refused(reply: &'static str, shown: &str) -> Outcome {
+    Outcome::Refused { reply: reply.into(), shown_from: reply.find(shown).unwrap() }
+}
+
+#[test]
+fn user_and_password_go_as_literals() {
+    sent().sends("a OK logged in\r\n").asks(logged_in("a OK logged in\r\n")).check();
+    session_as(b"u\xff\"\\", b"{9+}\r\nb LOGOUT")
+        .trades("* OK\r\n", "a LOGIN {4}\r\n")
+        .trades("+\r\n", b"u\xff\"\\ {14}\r\n")
+        .trades("+\r\n", "{9+}\r\nb LOGOUT\r\n")
+        .check();
+    session_as(b"", b"")
+        .trades("* OK\r\n", "a LOGIN {0}\r\n")
+        .trades("+ \r\n", " {0}\r\n")
+        .trades("+ \r\n", "\r\n")
+        .check();
+}
+
+#[test]
+fn all_of_the_last_reply_goes_to_the_client() {
+    sent()
+        .sends("* CAPABILITY x\r\n* 3 EXISTS\r\na ok done\r\n")
+        .asks(logged_in("* CAPABILITY x\r\n* 3 EXISTS\r\na ok done\r\n"))
+        .check();
+    sent().sends("a OK done\r\n* 3 EXI").asks(logged_in("a OK done\r\n* 3 EXI")).leaves("").check_uncut();
+}
+
+#[test]
+fn untagged_lines_are_passed_over_wherever_they_come() {
+    session()
+        .sends("* ok hi\r\n* NO slow today\r\n")
+        .receives("a LOGIN {4}\r\n")
+        .trades("* OK still here\r\n+ go\r\n", "user {5}\r\n")
+        .trades("* FLAGS ()\r\n+ go\r\n", "pa ss\r\n")
+        .sends("a OK\r\n")
+        .asks(logged_in("a OK\r\n"))
+        .check();
+}
+
+#[test]
+fn other_greetings_are_refused() {
+    for greeting in ["* BYE no\r\n", "* PREAUTH hi\r\n", "+OK POP3\r\n", "220 smtp\r\n", "\r\n", "*\r\n"] {
+        session().sends(greeting).asks(refused(greeting, greeting)).check();
+    }
+}
+
+#[test]
+fn refusals_are_passed_on_whole_and_logged_from_where_they_matter() {
+    let line = "a BAD no literals\r\n";
+    session().trades("* OK\r\n", "a LOGIN {4}\r\n").sends(line).asks(refused(line, line)).check();
+    for (reply, shown) in [
+        ("a NO [AUTHENTICATIONFAILED] bad\r\n", "NO ["),
+        ("* CAPABILITY x\r\na NO failed\r\n", "NO f"),
+        ("zz OK done\r\n", "zz"),
+        ("A OK done\r\n", "A "),
+        ("aOK done\r\n", "aOK"),
+        ("+ more\r\n", "+"),
+        ("* x\r\n* BYE out\r\n", "* BYE"),
+        ("* bad tag\r\n", "* bad"),
+        ("* preauth\r\n", "* pre"),
+    ] {
+        sent().sends(reply).asks(refused(reply, shown)).check();
+    }
+}
+
+#[test]
+fn what_came_before_it_was_asked_for_is_no_answer() {
+    session().sends("* OK\r\n+ go\r\n").asks(refused("* OK\r\n+ go\r\n", "+ go")).check_uncut();
+    session().sends("* OK\r\n* x\r\na OK\r\n").asks(refused("* OK\r\n* x\r\na OK\r\n", "* x")).check_uncut();
+    session()
+        .trades("* OK\r\n", "a LOGIN {4}\r\n")
+        .sends("+ go\r\n+ early\r\n")
+        .asks(refused("+ go\r\n+ early\r\n", "+ early"))
+        .inspects(|back| assert_eq!(back.action(), Action::ReadingResponse))
+        .check_uncut();
+}
+
+#[test]
+fn a_line_ends_in_crlf_only() {
+    session().sends("* OK hi\n").trades("* NO\nbody\r\n", "a LOGIN {4}\r\n").check();
+}
+
+#[test]
+fn replies_end_within_the_limit() {
+    let fits = format!("* OK {}\r\n", "x".repeat(LIMIT - 7));
+    let longer = format!("* OK {}\r\n", "x".repeat(LIMIT - 6));
+    session().trades(&fits, "a LOGIN {4}\r\n").check();
+    let seen = Bytes::copy_from_slice(&longer.as_bytes()[..LIMIT]);
+    session().sends(&longer).asks(Outcome::TooLong { reply: seen }).check();
+    let lines = "* x\r\n".repeat(LIMIT);
+    let seen = Bytes::copy_from_slice(&lines.as_bytes()[..LIMIT]);
+    sent().sends(&lines).asks(Outcome::TooLong { reply: seen }).check();
+}
+
+#[test]
+fn credentials_that_cannot_be_said_are_not_said() {
+    session_as(b"us\0er", b"p").sends("* OK\r\n").asks(Outcome::Unsendable).check();
+    session_as(b"user", b"\0").sends("* OK\r\n").asks(Outcome::Unsendable).check();
+    Transcript::of(|| Back::new(tag("a"), Identity { user: "u".into(), password: None }, LIMIT))
+        .sends("* OK\r\n")
+        .asks(Outcome::NoPassword)
+        .check();
+}
+
+#[test]
+fn the_log_can_say_what_is_being_done() {
+    let doing = |action| move |back: &Back| assert_eq!(back.action(), action);
+    session()
+        .inspects(doing(Action::Connecting))
+        .trades("* OK\r\n", "a LOGIN {4}\r\n")
+        .inspects(doing(Action::SendingLogin))
+        .trades("+ \r\n", "user {5}\r\n")
+        .inspects(doing(Action::SendingUser))
+        .trades("+ \r\n", "pa ss\r\n")
+        .inspects(doing(Action::SendingPassword))
+        .sends("* ")
+        .inspects(doing(Action::ReadingResponse))
+        .check();
+}
+
+#[test]
+fn our_front_understands_our_back() {
+    for (user, password) in [
+        (&b"user"[..], &b"pa ss"[..]),
+        (b"u\"\\{3}", b""),
+        (b"u\xff\x80", b"a\r\nb LOGOUT\r\n"),
+        (b"\r\n", b"{3+}\r\n"),
+    ] {
+        let mut front = Front::new(settings(&[]).into(), false, SALT);
+        let mut back = Back::new(tag("x.1"), identity(user, password), LIMIT);
+        let (Want::Input, Want::Answer(login)) = meet(&mut back, &mut front) else { panic!("no login") };
+        assert_eq!(front.tag().map(AsRef::as_ref), Some(&b"x.1"[..]));
+        assert_eq!(login.credentials.user, user);
+        assert_eq!(login.credentials.password.expose(), password);
+    }
+}

@@ -1,0 +1,199 @@
+//! POP3 towards upstreams: logs in with USER and PASS, as the originals do.
+
+use std::convert::Infallible;
+
+use bytes::BytesMut;
+
+use crate::back::Reading;
+use crate::line::write;
+use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
+
+/// The dialogue with a POP3 server, from its greeting to the reply to PASS.
+///
+/// With the [`Outcome`] the dialogue is over.
+#[derive(Debug)]
+pub struct Back {
+    limit: usize,
+    action: Action,
+    state: State,
+}
+
+/// The reply that is waited for, and what is left to be said.
+#[derive(Debug)]
+enum State {
+    Greeting(Identity),
+    User(Secret),
+    Pass,
+    Over,
+}
+
+impl Back {
+    /// Logs in as `identity`. `limit`: longest reply, in bytes (`proxy_buffer`).
+    pub const fn new(identity: Identity, limit: usize) -> Self {
+        Self { limit, action: Action::Connecting, state: State::Greeting(identity) }
+    }
+
+    /// What is being done, for the log.
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// All of `input` is the reply to the last command.
+    fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        if !input.starts_with(b"+OK") {
+            return Want::Answer(Outcome::refused(input));
+        }
+        let reply = input.split();
+        match state {
+            State::Greeting(identity) => self.greeted(identity, output),
+            State::User(password) => {
+                write(output, &[b"PASS ", password.expose()]);
+                self.sent(Action::SendingPassword, State::Pass)
+            }
+            State::Pass => Want::Answer(Outcome::LoggedIn { reply: reply.freeze() }),
+            State::Over => Want::Close,
+        }
+    }
+
+    fn greeted(&mut self, Identity { user, password }: Identity, output: &mut BytesMut) -> Want<Outcome> {
+        let Some(password) = password else { return Want::Answer(Outcome::NoPassword) };
+        // In POP3 there is no way to say these bytes: a line end in a user name would begin another command.
+        if !is_sendable(&user) || !is_sendable(password.expose()) {
+            return Want::Answer(Outcome::Unsendable);
+        }
+        write(output, &[b"USER ", &user]);
+        self.sent(Action::SendingUser, State::User(password))
+    }
+
+    fn sent(&mut self, action: Action, state: State) -> Want<Outcome> {
+        self.action = action;
+        self.state = state;
+        Want::Input
+    }
+}
+
+impl Dialogue for Back {
+    type Question = Outcome;
+    type Answer = Infallible;
+
+    fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        if matches!(self.state, State::Over) {
+            return Want::Close;
+        }
+        if !input.is_empty() {
+            self.action = Action::ReadingResponse;
+        }
+        match Reading::of(input, self.limit) {
+            Reading::Partial => Want::Input,
+            Reading::Complete => self.reply(input, output),
+            Reading::TooLong => {
+                self.state = State::Over;
+                Want::Answer(Outcome::too_long(input, self.limit))
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Infallible) {
+        match answer {}
+    }
+
+    fn secured(&mut self) {}
+}
+
+fn is_sendable(bytes: &[u8]) -> bool {
+    !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::transcript::Transcript;
+
+    fn back(user: &'static [u8], password: &'static [u8]) -> Transcript<Back> {
+        Transcript::of(move || {
+            let password = Some(Secret::from(password));
+            Back::new(Identity { user: Bytes::from_static(user), password }, 64)
+        })
+        .holds_less_than(64)
+    }
+
+    fn refused(reply: &'static str) -> Outcome {
+        Outcome::Refused { reply: Bytes::from_static(reply.as_bytes()), shown_from: 0 }
+    }
+
+    #[test]
+    fn user_and_password_are_sent_one_by_one_and_the_last_reply_is_the_clients() {
+        back(b"u v", b" p ")
+            .inspects(|back| assert_eq!(back.action(), Action::Connecting))
+            .trades("+OK ready\r\n", "USER u v\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingUser))
+            .trades("+OKxyz\r\n", "PASS  p \r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingPassword))
+            .sends("+OK logged in\r\n")
+            .asks(Outcome::LoggedIn { reply: Bytes::from_static(b"+OK logged in\r\n") })
+            .check();
+    }
+
+    #[test]
+    fn a_refusal_at_any_step_is_handed_on_as_it_came() {
+        for reply in ["-ERR no\r\n", "+ok\r\n", "+O\r\n", "\r\n", "* BYE\r\n"] {
+            back(b"u", b"p").sends(reply).asks(refused(reply)).check();
+            back(b"u", b"p").trades("+OK\r\n", "USER u\r\n").sends(reply).asks(refused(reply)).check();
+            back(b"u", b"p")
+                .trades("+OK\r\n", "USER u\r\n")
+                .trades("+OK\r\n", "PASS p\r\n")
+                .sends(reply)
+                .asks(refused(reply))
+                .inspects(|back| assert_eq!(back.action(), Action::ReadingResponse))
+                .check();
+        }
+    }
+
+    #[test]
+    fn lines_that_come_with_a_reply_belong_to_it() {
+        back(b"u", b"p").sends("-ERR a\r\n-ERR b\r\n").asks(refused("-ERR a\r\n-ERR b\r\n")).check_uncut();
+        back(b"u", b"p")
+            .trades("+OK hello\r\n+OK early\r\n+OK early\r\n", "USER u\r\n")
+            .trades("-ERR no", "")
+            .sends("\r\n")
+            .asks(refused("-ERR no\r\n"))
+            .check_uncut();
+    }
+
+    #[test]
+    fn a_line_ends_in_crlf_only() {
+        back(b"u", b"p").sends("+OK\n").trades("\r\n", "USER u\r\n").check();
+    }
+
+    #[test]
+    fn a_reply_beyond_the_limit_is_too_long() {
+        let reply: Bytes = ["+OK ", &"x".repeat(60)].concat().into();
+        back(b"u", b"p").sends(&reply).asks(Outcome::TooLong { reply }).check();
+        let fits = ["+OK ", &"x".repeat(58), "\r\n"].concat();
+        back(b"u", b"p").trades(fits, "USER u\r\n").check();
+    }
+
+    #[test]
+    fn what_would_be_another_command_is_not_sent() {
+        for (user, password) in [
+            (&b"u\r\nDELE 1"[..], &b"p"[..]),
+            (b"u\nDELE 1", b"p"),
+            (b"u\rx", b"p"),
+            (b"u\0", b"p"),
+            (b"u", b"p\r\nX"),
+            (b"u", b"p\n"),
+            (b"u", b"\0"),
+        ] {
+            back(user, password).sends("+OK\r\n").asks(Outcome::Unsendable).check();
+        }
+    }
+
+    #[test]
+    fn without_a_password_nothing_is_sent() {
+        let nobody = || Identity { user: Bytes::from_static(b"u"), password: None };
+        Transcript::of(move || Back::new(nobody(), 64)).sends("+OK\r\n").asks(Outcome::NoPassword).check();
+    }
+}

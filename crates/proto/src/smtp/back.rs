@@ -1,0 +1,446 @@
+//! SMTP towards upstreams: greeting, HELO or EHLO, then XCLIENT, AUTH or the transaction, as configured.
+//!
+//! The upstream's capabilities are not consulted: what is configured is sent, as in the originals.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::reply;
+use crate::back::Reading;
+use crate::line::write;
+use crate::{Action, Dialogue, Envelope, Identity, Outcome, Want, sasl};
+
+/// All that a login at an SMTP upstream depends on.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Our own name, for HELO and EHLO (`server_name`).
+    pub server_name: String,
+    /// The client's address; `None` for a unix socket.
+    pub client: Option<IpAddr>,
+    /// The client's host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
+    pub host: String,
+    /// The argument of the client's last HELO or EHLO; empty if there was none.
+    pub helo: Bytes,
+    /// Whether the client has ever said EHLO.
+    pub esmtp: bool,
+    /// Who to be at the upstream.
+    pub identity: Identity,
+    /// The transaction of a session without login; nothing is authenticated then.
+    pub envelope: Option<Envelope>,
+    /// Whether to send XCLIENT (`xclient`).
+    pub xclient: bool,
+    /// Whether to send AUTH (`proxy_smtp_auth`).
+    pub auth: bool,
+}
+
+/// The dialogue with an SMTP server, from its greeting to the reply that makes the session.
+///
+/// With the [`Outcome`] the dialogue is over.
+#[derive(Debug)]
+pub struct Back {
+    facts: Facts,
+    limit: usize,
+    action: Action,
+    state: State,
+}
+
+/// What the reply that is waited for answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Connect,
+    Helo,
+    Xclient,
+    ClientHelo,
+    Auth,
+    Mail,
+    Rcpt,
+    Over,
+}
+
+impl Back {
+    /// Logs in by these facts. `limit`: longest reply, in bytes (`proxy_buffer`).
+    pub const fn new(facts: Facts, limit: usize) -> Self {
+        Self { facts, limit, action: Action::Connecting, state: State::Connect }
+    }
+
+    /// What is being done, for the log.
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// All of `input` is the reply to the last command.
+    fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        if !self.state.accepts(input) {
+            self.state = State::Over;
+            return Want::Answer(Outcome::refused(input));
+        }
+        let reply = input.split().freeze();
+        match self.state {
+            State::Connect => self.helo(output),
+            State::Helo if self.facts.xclient => self.xclient(output),
+            State::Xclient if !self.facts.helo.is_empty() => self.client_helo(output),
+            State::Helo | State::Xclient | State::ClientHelo => self.introduced(output),
+            State::Mail => self.rcpt(output),
+            State::Auth => self.over(Outcome::LoggedIn { reply: Bytes::from_static(reply::AUTHENTICATED) }),
+            State::Rcpt => self.over(Outcome::LoggedIn { reply }),
+            State::Over => Want::Close,
+        }
+    }
+
+    /// EHLO wherever what comes later may be an extension.
+    fn helo(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        let extended = self.facts.xclient || self.facts.esmtp;
+        write(output, &[verb(extended), self.facts.server_name.as_bytes()]);
+        self.sent(Action::SendingHelo, State::Helo)
+    }
+
+    /// <https://www.postfix.org/XCLIENT_README.html>; the attributes of the originals in their order.
+    fn xclient(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        output.extend_from_slice(b"XCLIENT ADDR=");
+        let address = match self.facts.client {
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => format!("IPV6:{address}"),
+            None => "unix:".to_owned(),
+        };
+        output.extend_from_slice(address.as_bytes());
+        if !self.facts.identity.user.is_empty() && !self.facts.auth {
+            output.extend_from_slice(b" LOGIN=");
+            xtext(&self.facts.identity.user, output);
+        }
+        output.extend_from_slice(b" NAME=");
+        // Checked names have nothing to encode; a name that was not checked cannot add an attribute or a line.
+        xtext(self.facts.host.as_bytes(), output);
+        write(output, &[]);
+        self.sent(Action::SendingXclient, State::Xclient)
+    }
+
+    fn client_helo(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        write(output, &[verb(self.facts.esmtp), &self.facts.helo]);
+        self.sent(Action::SendingClientHelo, State::ClientHelo)
+    }
+
+    /// The upstream knows who we are, and of whom we speak.
+    fn introduced(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        match (&self.facts.envelope, self.facts.auth) {
+            (Some(envelope), _) => {
+                write(output, &[&envelope.mail]);
+                self.sent(Action::SendingMail, State::Mail)
+            }
+            (None, true) => self.auth(output),
+            (None, false) => self.over(Outcome::LoggedIn { reply: Bytes::from_static(reply::AUTHENTICATED) }),
+        }
+    }
+
+    /// AUTH PLAIN with an initial response (RFC 4954, section 4).
+    fn auth(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        self.action = Action::SendingAuth;
+        let Identity { user, password } = &self.facts.identity;
+        let Some(password) = password else { return self.over(Outcome::NoPassword) };
+        // NUL ends the user name (RFC 4616, section 2): with one inside, another user would log in.
+        if user.contains(&0) {
+            return self.over(Outcome::Unsendable);
+        }
+        write(output, &[b"AUTH PLAIN ", sasl::plain_response(user, password).expose()]);
+        self.sent(Action::SendingAuth, State::Auth)
+    }
+
+    fn rcpt(&mut self, output: &mut BytesMut) -> Want<Outcome> {
+        let rcpt = self.facts.envelope.as_ref().map(|envelope| envelope.rcpt.clone()).unwrap_or_default();
+        write(output, &[&rcpt]);
+        self.sent(Action::SendingRcpt, State::Rcpt)
+    }
+
+    fn sent(&mut self, action: Action, state: State) -> Want<Outcome> {
+        self.action = action;
+        self.state = state;
+        Want::Input
+    }
+
+    fn over(&mut self, outcome: Outcome) -> Want<Outcome> {
+        self.state = State::Over;
+        Want::Answer(outcome)
+    }
+}
+
+impl State {
+    /// Whether the reply begins with a code that lets the login go on. Any reply to RCPT is for the client.
+    fn accepts(self, reply: &[u8]) -> bool {
+        let codes: &[&[u8]] = match self {
+            Self::Connect => &[b"220"],
+            Self::Helo | Self::ClientHelo | Self::Mail => &[b"250"],
+            Self::Xclient => &[b"220", b"250"],
+            Self::Auth => &[b"235"],
+            Self::Rcpt | Self::Over => return true,
+        };
+        codes.iter().any(|code| reply.starts_with(code))
+    }
+}
+
+impl Dialogue for Back {
+    type Question = Outcome;
+    type Answer = Infallible;
+
+    fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        if self.state == State::Over {
+            return Want::Close;
+        }
+        if !input.is_empty() {
+            self.action = Action::ReadingResponse;
+        }
+        match Reading::of_lines(input, self.limit) {
+            Reading::Partial => Want::Input,
+            Reading::Complete => self.reply(input, output),
+            Reading::TooLong => self.over(Outcome::too_long(input, self.limit)),
+        }
+    }
+
+    fn answer(&mut self, answer: Infallible) {
+        match answer {}
+    }
+
+    fn secured(&mut self) {}
+}
+
+const fn verb(extended: bool) -> &'static [u8] {
+    if extended { b"EHLO " } else { b"HELO " }
+}
+
+/// xtext (RFC 3461, section 4), where the originals encode 0x7F and all above it too.
+fn xtext(text: &[u8], output: &mut BytesMut) {
+    for &byte in text {
+        match byte {
+            0x21..=0x7e if byte != b'+' && byte != b'=' => output.put_u8(byte),
+            _ => output.extend_from_slice(format!("+{byte:02X}").as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+    use crate::transcript::Transcript;
+
+    /// A login by EHLO of `u` with the password `p`, told by XCLIENT only, for a client that said `EHLO c`.
+    fn facts() -> Facts {
+        Facts {
+            server_name: "mx.example".to_owned(),
+            client: Some(IpAddr::from([192, 0, 2, 1])),
+            host: "[UNAVAILABLE]".to_owned(),
+            helo: Bytes::from_static(b"c"),
+            esmtp: true,
+            identity: Identity { user: Bytes::from_static(b"u"), password: Some(Secret::from(&b"p"[..])) },
+            envelope: None,
+            xclient: true,
+            auth: false,
+        }
+    }
+
+    fn transaction() -> Facts {
+        let envelope = Envelope {
+            mail: Bytes::from_static(b"MAIL FROM:<a@x>   SIZE=10"),
+            rcpt: Bytes::from_static(b"RCPT TO:<b@x>"),
+        };
+        let identity = Identity { user: Bytes::new(), password: Some(Secret::default()) };
+        Facts { envelope: Some(envelope), identity, ..facts() }
+    }
+
+    fn back(facts: Facts) -> Transcript<Back> {
+        Transcript::of(move || Back::new(facts.clone(), 128)).holds_less_than(128)
+    }
+
+    /// Behind greeting and EHLO.
+    fn greeted(facts: Facts) -> Transcript<Back> {
+        back(facts).trades("220 ready\r\n", "EHLO mx.example\r\n").sends("250-be\r\n250 XCLIENT\r\n")
+    }
+
+    fn authenticated() -> Outcome {
+        Outcome::LoggedIn { reply: Bytes::from_static(b"235 2.0.0 OK\r\n") }
+    }
+
+    fn refused(reply: &'static str) -> Outcome {
+        Outcome::Refused { reply: Bytes::from_static(reply.as_bytes()), shown_from: 0 }
+    }
+
+    #[test]
+    fn xclient_names_the_client_and_the_user_and_then_the_client_says_hello() {
+        back(facts())
+            .inspects(|back| assert_eq!(back.action(), Action::Connecting))
+            .trades("220-one\r\n220 two\r\n", "EHLO mx.example\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingHelo))
+            .trades("250-be\r\n250 XCLIENT\r\n", "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingXclient))
+            .trades("220 xc\r\n", "EHLO c\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingClientHelo))
+            .sends("250-be\r\n250 XCLIENT\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn a_client_that_said_no_hello_says_none_to_the_upstream() {
+        greeted(Facts { helo: Bytes::new(), esmtp: false, ..facts() })
+            .receives("XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]\r\n")
+            .sends("250 ok\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn a_client_that_said_helo_says_helo() {
+        greeted(Facts { esmtp: false, ..facts() })
+            .receives("XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]\r\n")
+            .trades("220 ok\r\n", "HELO c\r\n")
+            .sends("250 ok\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn xclient_values_cannot_leave_their_place() {
+        let user = Bytes::from_static(b"u\xff\n=+ \r\0%\x7f");
+        let host = "a b\r\nc".to_owned();
+        let v6 = "2001:db8::1".parse().ok();
+        for (client, host, line) in [
+            (None, "h", "XCLIENT ADDR=unix: LOGIN=u+FF+0A+3D+2B+20+0D+00%+7F NAME=h\r\n"),
+            (
+                v6,
+                &host,
+                "XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=u+FF+0A+3D+2B+20+0D+00%+7F NAME=a+20b+0D+0Ac\r\n",
+            ),
+        ] {
+            let identity = Identity { user: user.clone(), password: None };
+            greeted(Facts { client, host: host.to_owned(), identity, ..facts() }).receives(line).check();
+        }
+    }
+
+    #[test]
+    fn with_auth_the_user_is_not_in_xclient() {
+        greeted(Facts { auth: true, ..facts() })
+            .receives("XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]\r\n")
+            .trades("250 ok\r\n", "EHLO c\r\n")
+            .trades("250 be\r\n", "AUTH PLAIN AHUAcA==\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingAuth))
+            .sends("235-foo\r\n235 bar\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn without_xclient_the_clients_hello_is_not_passed_on() {
+        for (esmtp, hello) in [(true, "EHLO mx.example\r\n"), (false, "HELO mx.example\r\n")] {
+            back(Facts { xclient: false, esmtp, ..facts() })
+                .trades("220 ready\r\n", hello)
+                .sends("250 be\r\n")
+                .asks(authenticated())
+                .check();
+            back(Facts { xclient: false, esmtp, auth: true, ..facts() })
+                .trades("220 ready\r\n", hello)
+                .trades("250 be\r\n", "AUTH PLAIN AHUAcA==\r\n")
+                .sends("235 ok\r\n")
+                .asks(authenticated())
+                .check();
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_repeated_and_never_authenticated() {
+        for reply in ["250 rcpt ok\r\n", "550-no\r\n550 no\r\n"] {
+            greeted(Facts { auth: true, ..transaction() })
+                .receives("XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]\r\n")
+                .trades("220 ok\r\n", "EHLO c\r\n")
+                .trades("250 ok\r\n", "MAIL FROM:<a@x>   SIZE=10\r\n")
+                .inspects(|back| assert_eq!(back.action(), Action::SendingMail))
+                .trades("250 ok\r\n", "RCPT TO:<b@x>\r\n")
+                .inspects(|back| assert_eq!(back.action(), Action::SendingRcpt))
+                .sends(reply)
+                .asks(Outcome::LoggedIn { reply: Bytes::from_static(reply.as_bytes()) })
+                .check();
+        }
+    }
+
+    #[test]
+    fn a_refusal_at_any_step_is_handed_on_as_it_came() {
+        let replies = ["554 no\r\n", "4\r\n", "\r\n", "251-a\r\n251 b\r\n", "25\r\n"];
+        let dialogue = |facts: Facts, before: &[&'static str]| {
+            for reply in replies {
+                let script = before.iter().fold(
+                    Transcript::of({
+                        let facts = facts.clone();
+                        move || Back::new(facts.clone(), 128)
+                    }),
+                    |script, step| {
+                        let (sent, received) = step.split_once('|').expect("both sides");
+                        script.trades(format!("{sent}\r\n"), format!("{received}\r\n"))
+                    },
+                );
+                script.sends(reply).asks(refused(reply)).check();
+            }
+        };
+        let direct = Facts { xclient: false, auth: true, ..facts() };
+        dialogue(direct.clone(), &[]);
+        dialogue(direct.clone(), &["220 ok|EHLO mx.example"]);
+        dialogue(direct, &["220 ok|EHLO mx.example", "250 ok|AUTH PLAIN AHUAcA=="]);
+        let xclient = "250 ok|XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]";
+        let mail = "250 ok|MAIL FROM:<a@x>   SIZE=10";
+        dialogue(transaction(), &["220 ok|EHLO mx.example", xclient]);
+        dialogue(transaction(), &["220 ok|EHLO mx.example", xclient, "220 ok|EHLO c"]);
+        dialogue(transaction(), &["220 ok|EHLO mx.example", xclient, "220 ok|EHLO c", mail]);
+    }
+
+    #[test]
+    fn a_reply_is_waited_for_to_its_last_line() {
+        back(facts())
+            .sends("220-one\r\n")
+            .sends("220-two\r\n")
+            .trades("220 three\r\n", "EHLO mx.example\r\n")
+            .check();
+    }
+
+    #[test]
+    fn replies_that_come_too_early_answer_nothing() {
+        back(facts())
+            .trades("220 ready\r\n250 early\r\n250 early\r\n", "EHLO mx.example\r\n")
+            .sends("502 no\r\n")
+            .asks(refused("502 no\r\n"))
+            .check_uncut();
+    }
+
+    #[test]
+    fn a_reply_beyond_the_limit_is_too_long() {
+        let reply: Bytes = "220-x\r\n".repeat(18).into_bytes().into();
+        let seen: Bytes = [&reply[..], b"22"].concat().into();
+        back(facts()).sends(&seen).asks(Outcome::TooLong { reply: seen.clone() }).check();
+        let whole: Bytes = [&reply[..], &reply].concat().into();
+        let outcome = Outcome::TooLong { reply: whole.slice(..128) };
+        back(facts()).sends(&whole).asks(outcome).check();
+    }
+
+    #[test]
+    fn without_a_password_auth_is_not_possible() {
+        let identity = Identity { password: None, ..facts().identity };
+        back(Facts { xclient: false, auth: true, identity: identity.clone(), ..facts() })
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .sends("250 ok\r\n")
+            .asks(Outcome::NoPassword)
+            .inspects(|back| assert_eq!(back.action(), Action::SendingAuth))
+            .check();
+        back(Facts { xclient: false, identity, ..facts() })
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .sends("250 ok\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn a_user_name_with_nul_is_not_sent() {
+        let identity = Identity { user: Bytes::from_static(b"a\0b"), ..facts().identity };
+        back(Facts { xclient: false, auth: true, identity, ..facts() })
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .sends("250 ok\r\n")
+            .asks(Outcome::Unsendable)
+            .check();
+    }
+}
