@@ -66,6 +66,15 @@ impl Postfix {
         log
     }
 
+    /// Waits until `count` messages have gone through the queue and out of it, then returns all of the log.
+    #[track_caller]
+    pub fn wait_for_removed(&self, count: usize) -> String {
+        let gone = self.process.wait_until(|| self.log().matches(": removed\n").count() >= count);
+        let log = self.log();
+        assert!(gone.is_ok(), "fewer than {count} messages went through\n{log}");
+        log
+    }
+
     fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.directory.path().join(file)).unwrap_or_default()
     }
