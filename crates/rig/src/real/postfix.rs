@@ -178,6 +178,8 @@ biff = no
 smtp_host_lookup = native
 disable_dns_lookups = yes
 smtpd_peername_lookup = no
+# A refusal is told at once and not after a second.
+smtpd_error_sleep_time = 0
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_sasl_auth_enable = yes
