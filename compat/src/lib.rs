@@ -48,10 +48,10 @@ impl Peer {
     }
 }
 
-/// Plays the scenario against the original, then against gatepost if there is one.
+/// Plays the scenario against the original, then against gatepost.
 pub fn both(scenario: impl Fn(&Peer)) {
-    let ours = std::env::var_os("GATEPOST_BIN").map(|path| Peer::Ours(path.into()));
-    for peer in [Some(Peer::Original), ours].into_iter().flatten() {
+    let ours = std::env::var_os("GATEPOST_BIN").expect("GATEPOST_BIN names the gatepost to test");
+    for peer in [Peer::Original, Peer::Ours(ours.into())] {
         let _named = Named(format!("against {peer:?}"));
         scenario(&peer);
     }

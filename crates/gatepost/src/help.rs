@@ -28,16 +28,26 @@ const MODULES: [&str; 11] = [
     "ngx_mail_proxy_module",
 ];
 
+/// How a start is told in a log: `gatepost/0.1.0`.
+pub(crate) fn name_and_version(flavour: Flavour) -> String {
+    match flavour {
+        Flavour::Gatepost => format!("gatepost/{VERSION}"),
+        Flavour::Angie => format!("Angie/{} (gatepost {VERSION})", ANGIE.0),
+        Flavour::Nginx => format!("nginx/{NGINX} (gatepost {VERSION})"),
+    }
+}
+
 /// The line of `-v`.
 ///
 /// Called by the name of an original it tells that one's version, for scripts, and ours where the original has
 /// the name of its build.
 pub(crate) fn version(flavour: Flavour) -> String {
-    match flavour {
-        Flavour::Gatepost => format!("gatepost version: gatepost/{VERSION}\n"),
-        Flavour::Angie => format!("Angie version: Angie/{} (gatepost {VERSION})\n", ANGIE.0),
-        Flavour::Nginx => format!("nginx version: nginx/{NGINX} (gatepost {VERSION})\n"),
-    }
+    let program = match flavour {
+        Flavour::Gatepost => "gatepost",
+        Flavour::Angie => "Angie",
+        Flavour::Nginx => "nginx",
+    };
+    format!("{program} version: {}\n", name_and_version(flavour))
 }
 
 /// The lines of `-V`.

@@ -1,22 +1,151 @@
-//! The binary.
+//! gatepost: the process around the mail proxy.
+//!
+//! What happens, in order: the command line is understood, the configuration read and checked, everything opened that
+//! needs privileges, privileges given up, threads started that serve, signals obeyed until they end.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the start of the program, which is still to come")
-)]
+mod check;
 mod cli;
+mod console;
+mod control;
+mod daemon;
 mod defaults;
-#[expect(dead_code, reason = "the command line does not call it yet")]
 mod demo;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the start of the program, which is still to come")
-)]
 mod help;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the start of the program, which is still to come")
-)]
+mod logs;
+mod pidfile;
+mod serve;
 mod settings;
+mod start;
 
-fn main() {}
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use mail::flavour::Flavour;
+use mail::settings::log::Level;
+use nix::sys::signal::{self, Signal};
+
+use crate::cli::{Invocation, Options, Task, UsageError};
+use crate::console::Console;
+use crate::pidfile::PidFile;
+use crate::settings::{Loaded, Machine, Request};
+use crate::start::Reason;
+
+fn main() -> ExitCode {
+    let mut words = env::args_os();
+    let flavour = words.next().map_or(Flavour::default(), |name| Flavour::from_program(Path::new(&name)));
+    match cli::parse(flavour, words) {
+        Err(error) => misused(flavour, &error),
+        Ok(Invocation::Help) => {
+            console::print_text(&help::help(flavour));
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Demo) => demo::main(),
+        Ok(Invocation::Run(options)) => run(flavour, &options),
+    }
+}
+
+fn misused(flavour: Flavour, error: &UsageError) -> ExitCode {
+    console::print(flavour, error);
+    if error.shows_help(flavour) {
+        console::print_text(&help::usage(flavour));
+    }
+    ExitCode::FAILURE
+}
+
+fn run(flavour: Flavour, options: &Options) -> ExitCode {
+    show(flavour, options);
+    let task = options.task();
+    if task == Task::Exit {
+        return ExitCode::SUCCESS;
+    }
+    let level = options.level.unwrap_or(Level::Notice);
+    let console = Console::open(flavour, options.error_log(flavour), level);
+    let file = options.configuration(flavour);
+    let loaded = load(flavour, options, &file);
+    match task {
+        Task::Test => exit_code(check::test(&loaded, &file, options, flavour, &console)),
+        Task::Serve => serve::main(loaded, flavour, &console),
+        Task::Exit | Task::ListModules => exit_code(list_modules(&loaded, &console)),
+        Task::Signal(signal) => exit_code(send(signal, &loaded, &console)),
+    }
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What `-v`, `-V`, `-m` and `--build-env` ask for.
+fn show(flavour: Flavour, options: &Options) {
+    let show = options.show;
+    if show.build {
+        console::print_text(&help::build(flavour));
+    } else if show.version {
+        console::print_text(&help::version(flavour));
+    }
+    if show.modules {
+        console::print_text(&help::modules());
+    }
+    if show.environment {
+        console::print_text(&help::environment(flavour));
+    }
+}
+
+fn load(flavour: Flavour, options: &Options, file: &Path) -> Loaded {
+    let prefix = options.prefix(flavour);
+    settings::load(&Request {
+        flavour,
+        file,
+        prefix: &prefix,
+        directives: options.directives.as_deref(),
+        error_log: options.error_log(flavour),
+        machine: Machine::this(),
+    })
+}
+
+fn list_modules(loaded: &Loaded, console: &Console) -> bool {
+    console.warn(&loaded.warnings);
+    match &loaded.outcome {
+        Ok(_) => console::print_text(&help::modules()),
+        Err(rejected) => console.reject(rejected),
+    }
+    loaded.outcome.is_ok()
+}
+
+/// `-s`: the configuration is checked first, and says where the pid file is (as the originals).
+fn send(word: cli::Signal, loaded: &Loaded, console: &Console) -> bool {
+    console.warn(&loaded.warnings);
+    let configuration = match &loaded.outcome {
+        Ok(configuration) => configuration,
+        Err(rejected) => {
+            console.reject(rejected);
+            return false;
+        }
+    };
+    console.say(Level::Notice, "signal process started");
+    let Some(file) = &configuration.process.pid else {
+        console.say(Level::Error, "no PID file configured");
+        return false;
+    };
+    let signal = match word {
+        cli::Signal::Stop => Signal::SIGTERM,
+        cli::Signal::Quit => Signal::SIGQUIT,
+        cli::Signal::Reopen => Signal::SIGUSR1,
+        cli::Signal::Reload => Signal::SIGHUP,
+    };
+    let pid = match PidFile::read(file) {
+        Ok(pid) => pid,
+        Err(error) => {
+            console.say(Level::Error, Reason(&error));
+            return false;
+        }
+    };
+    match signal::kill(pid, signal) {
+        Ok(()) => true,
+        Err(error) => {
+            let reason = mail::event::Errno(Some(error as i32));
+            console.say(Level::Alert, format_args!("kill({pid}, {}) failed{reason}", signal as i32));
+            false
+        }
+    }
+}

@@ -18,7 +18,7 @@ use mail::settings::{Mail, Surroundings};
 
 use self::process::{MAIN, MainBlock};
 
-pub(crate) use self::process::Process;
+pub(crate) use self::process::{Account, Process};
 
 /// What a configuration says, with every question settled.
 #[derive(Debug)]

@@ -44,12 +44,20 @@ pub struct OpenError {
 impl Bound {
     /// Opens what `listen` asks for, for `threads` serving threads.
     pub fn open(listen: Arc<Listen>, threads: usize) -> Result<Self, OpenError> {
-        let own = if listen.options.reuseport { threads } else { 1 };
-        let mut sockets = (0..own).map(|_| open(&listen)).collect::<Result<Vec<_>, _>>()?;
-        while sockets.len() < threads {
-            sockets.push(sockets[0].try_clone().map_err(failed("dup()"))?);
+        let first = open(&listen)?;
+        let mut sockets = Vec::with_capacity(threads);
+        for _ in 1..threads {
+            let another = if listen.options.reuseport { open(&listen) } else { copy(&first) };
+            sockets.push(another?);
         }
+        sockets.push(first);
         Ok(Self { listen, sockets })
+    }
+
+    /// Takes over a socket that listens already, for one serving thread.
+    pub fn adopt(listen: Arc<Listen>, socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { listen, sockets: vec![socket] })
     }
 
     /// A socket for one serving thread; to be called on its runtime. `None` when each has got its own.
@@ -70,6 +78,10 @@ impl Bound {
 fn failed(call: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
     let call = call.into();
     move |source| OpenError { call, source }
+}
+
+fn copy(socket: &Socket) -> Result<Socket, OpenError> {
+    socket.try_clone().map_err(failed("dup()"))
 }
 
 fn open(listen: &Listen) -> Result<Socket, OpenError> {

@@ -65,7 +65,11 @@ impl Workers {
             let doors: Vec<_> = sockets.iter_mut().filter_map(Bound::door).collect();
             let shared = Arc::clone(&shared);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let serve = move || runtime.block_on(serve(shared, doors));
+            let serve = move || {
+                runtime.block_on(serve(shared, doors));
+                // A name that is being looked up must not hold up the end.
+                runtime.shutdown_background();
+            };
             workers.threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);
         }
         Ok(workers)
@@ -82,6 +86,11 @@ impl Workers {
 
     /// Waits until all threads have gone.
     pub async fn gone(&self) {
+        if self.threads.is_empty() {
+            // `worker_processes 0` serves nobody, until it is told to stop.
+            let mut orders = self.orders.subscribe();
+            let _ = orders.wait_for(|order| *order >= Order::Drain).await;
+        }
         self.orders.closed().await;
     }
 

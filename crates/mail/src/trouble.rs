@@ -88,6 +88,12 @@ pub enum UpstreamTrouble {
         /// Whether the client is shown it, which makes it less of an error (as the originals).
         passed: bool,
     },
+    /// It does not begin TLS, or has said more in clear than it was asked.
+    #[error("upstream did not start TLS")]
+    NoTls {
+        /// What it has said.
+        reply: Vec<u8>,
+    },
     /// `proxy_smtp_auth` without a password.
     #[error("no password available")]
     NoPassword,

@@ -193,6 +193,7 @@ fn accepted(outcome: Outcome, settings: &Server) -> Result<Bytes, Box<Failed>> {
             let answer = if passed { LoginAnswer::Passed(reply) } else { LoginAnswer::Failed };
             Err(Box::new(Failed { trouble, answer }))
         }
+        Outcome::NoTls { reply } => Err(UpstreamTrouble::NoTls { reply: reply.to_vec() }.into()),
         Outcome::TooLong { reply } => Err(UpstreamTrouble::TooLong { reply: reply.to_vec() }.into()),
         Outcome::NoPassword => Err(UpstreamTrouble::NoPassword.into()),
         Outcome::Unsendable => {

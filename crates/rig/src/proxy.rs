@@ -67,7 +67,8 @@ impl Proxy {
     pub fn start(program: &Program, mail: &str) -> Self {
         Self::start_whole(
             program,
-            &format!("daemon off;\nmaster_process off;\nevents {{}}\nmail {{\n{mail}\n}}\n"),
+            // As whom the test runs: its temporary directories are open to nobody else.
+            &format!("user root;\ndaemon off;\nmaster_process off;\nevents {{}}\nmail {{\n{mail}\n}}\n"),
         )
     }
 

@@ -12,6 +12,7 @@ mod mime;
 mod plain;
 mod pop3;
 mod ports;
+mod proxy;
 mod samples;
 mod smtp;
 mod store;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub(crate) use self::ports::Claim;
+pub(crate) use self::proxy::main;
 pub(crate) use self::store::Store;
 use self::wire::Wire;
 

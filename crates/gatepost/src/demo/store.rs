@@ -119,6 +119,7 @@ impl Account {
     }
 
     /// The user's name.
+    #[cfg(test)]
     pub(super) fn name(&self) -> &'static str {
         self.name
     }

@@ -1,0 +1,110 @@
+//! `-t` and `-T`: whether the program would start with a configuration.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use conf::Sources;
+use mail::address::Endpoint;
+use mail::flavour::Flavour;
+use mail::listener::Bound;
+use mail::settings::Listen;
+use mail::settings::log::Level;
+use nix::errno::Errno;
+
+use crate::cli::Options;
+use crate::console::Console;
+use crate::settings::{Configuration, Loaded, Phase};
+use crate::start::{self, OpenLogs, Reason, StartError};
+
+/// Tests what was loaded from `file`; whether it is good.
+///
+/// As with the originals that opens what the configuration names: logs, the pid file, listening sockets. An address
+/// that is in use is fine.
+pub(crate) fn test(
+    loaded: &Loaded,
+    file: &Path,
+    options: &Options,
+    flavour: Flavour,
+    console: &Console,
+) -> bool {
+    console.warn(&loaded.warnings);
+    let shown = file.display();
+    let syntax_is_ok = || {
+        if !options.quiet {
+            console.print(format_args!("the configuration file {shown} syntax is ok"));
+        }
+    };
+    let good = match &loaded.outcome {
+        Err(rejected) => {
+            if rejected.phase == Phase::Meaning && flavour != Flavour::Nginx {
+                syntax_is_ok();
+            }
+            console.reject(rejected);
+            false
+        }
+        Ok(configuration) => {
+            syntax_is_ok();
+            let tried = rehearse(configuration, flavour, console);
+            if let Err(error) = &tried {
+                console.say(Level::Emerg, Reason(error));
+            }
+            tried.is_ok()
+        }
+    };
+    if !good {
+        console.print(format_args!("configuration file {shown} test failed"));
+    } else if !options.quiet {
+        console.print(format_args!("configuration file {shown} test is successful"));
+    }
+    if good && options.dump {
+        // Nobody is left to tell if standard output is closed.
+        let _ = dump(&loaded.sources, &mut io::stdout().lock());
+    }
+    good
+}
+
+/// Does what a start does, and undoes what would be in its way.
+fn rehearse(configuration: &Configuration, flavour: Flavour, console: &Console) -> Result<(), StartError> {
+    let Configuration { process, mail } = configuration;
+    let logs = OpenLogs::open(process, mail)?;
+    if let Some(pid) = &process.pid {
+        touch(pid).map_err(StartError::call(format!("open() \"{}\"", pid.display())))?;
+    }
+    for listen in &mail.listens {
+        rehearse_listen(listen)?;
+    }
+    start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
+    Ok(())
+}
+
+/// A missing pid file is created empty, an existing one is left as it is (as the originals).
+fn touch(path: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).mode(0o644).open(path).map(drop)
+}
+
+fn rehearse_listen(listen: &Listen) -> Result<(), StartError> {
+    match Bound::open(Arc::new(listen.clone()), 1) {
+        Ok(_) => {
+            if let Endpoint::Unix(path) = &listen.endpoint {
+                // It was not there a moment ago, or binding would have failed.
+                let _ = std::fs::remove_file(path);
+            }
+            Ok(())
+        }
+        Err(error) if error.source.raw_os_error() == Some(Errno::EADDRINUSE as i32) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All files of the configuration, each behind a comment with its name (`-T`).
+fn dump(sources: &Sources, out: &mut impl Write) -> io::Result<()> {
+    for source in sources.files() {
+        writeln!(out, "# configuration file {}:", source.path.display())?;
+        out.write_all(&source.contents)?;
+        writeln!(out)?;
+    }
+    out.flush()
+}

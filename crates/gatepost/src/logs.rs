@@ -1,0 +1,116 @@
+//! Opens the files behind `error_log` and opens them again on USR1.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mail::log::{Log, Sink};
+use mail::settings::ErrorLog;
+use mail::settings::log::{Destination, Level};
+
+/// All open logs. A file that is named in several places is opened once.
+#[derive(Default)]
+pub(crate) struct Logs {
+    sinks: HashMap<Destination, Arc<Sink>>,
+}
+
+/// A log file that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("open() \"{}\" failed", path.display())]
+pub(crate) struct OpenError {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The system's reason.
+    pub(crate) source: io::Error,
+}
+
+impl Logs {
+    /// A log that writes to all of `settings`.
+    pub(crate) fn open(&mut self, settings: &[ErrorLog]) -> Result<Log, OpenError> {
+        let outputs = settings.iter().map(|log| Ok((log.level, self.sink(&log.destination)?)));
+        outputs.collect::<Result<Vec<(Level, Arc<Sink>)>, OpenError>>().map(Log::new)
+    }
+
+    /// Opens all files again by name; a file that cannot be opened stays what it is.
+    pub(crate) fn reopen(&self) -> Vec<OpenError> {
+        let mut errors = Vec::new();
+        for (destination, sink) in &self.sinks {
+            let Destination::File(path) = destination else { continue };
+            match append(path) {
+                Ok(file) => sink.replace(file),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors
+    }
+
+    fn sink(&mut self, destination: &Destination) -> Result<Arc<Sink>, OpenError> {
+        if let Some(sink) = self.sinks.get(destination) {
+            return Ok(Arc::clone(sink));
+        }
+        let sink = Arc::new(match destination {
+            Destination::File(path) => Sink::new(append(path)?),
+            Destination::Stderr => Sink::new(io::stderr()),
+        });
+        self.sinks.insert(destination.clone(), Arc::clone(&sink));
+        Ok(sink)
+    }
+}
+
+/// A file for appending, created with mode 0644 if it is missing (as the originals).
+fn append(path: &Path) -> Result<File, OpenError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .open(path)
+        .map_err(|source| OpenError { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn to(path: &Path, level: Level) -> ErrorLog {
+        ErrorLog { destination: Destination::File(path.to_owned()), level }
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_created_again_when_logs_are_reopened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("error.log"), dir.path().join("error.log.1"));
+        let mut logs = Logs::default();
+        let log = logs.open(&[to(&path, Level::Error)]).unwrap();
+        log.line(Level::Error, None, "first");
+        fs::rename(&path, &moved).unwrap();
+        log.line(Level::Error, None, "still the old file");
+        assert!(logs.reopen().is_empty());
+        log.line(Level::Error, None, "second");
+        assert_eq!(fs::read_to_string(&moved).unwrap().lines().count(), 2);
+        assert!(fs::read_to_string(&path).unwrap().ends_with(": second\n"));
+    }
+
+    #[test]
+    fn a_file_named_twice_is_opened_once_and_takes_both_levels() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("error.log");
+        let mut logs = Logs::default();
+        let quiet = logs.open(&[to(&path, Level::Error)]).unwrap();
+        let loud = logs.open(&[to(&path, Level::Info)]).unwrap();
+        quiet.line(Level::Info, None, "lost");
+        loud.line(Level::Info, None, "kept");
+        assert_eq!(logs.sinks.len(), 1);
+        assert!(fs::read_to_string(&path).unwrap().ends_with(": kept\n"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let error = Logs::default().open(&[to(Path::new("/nonexistent/x.log"), Level::Error)]);
+        assert_eq!(error.err().unwrap().to_string(), "open() \"/nonexistent/x.log\" failed");
+    }
+}

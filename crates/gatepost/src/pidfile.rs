@@ -1,0 +1,100 @@
+//! The pid file: written at start, read by `-s`, removed at the end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+
+/// The pid file of this process; it is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct PidFile {
+    path: PathBuf,
+    /// Kept open: without privileges the file may be empty-able although its directory is closed to us.
+    file: File,
+}
+
+/// Why no process can be signalled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It cannot be read.
+    #[error("open() \"{}\" failed", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is no process number in it.
+    #[error("invalid PID number \"{text}\" in \"{}\"", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is in it.
+        text: String,
+    },
+}
+
+impl PidFile {
+    /// Writes the number of this process to `path`: beside it first, then renamed, so that nobody reads half a number.
+    pub(crate) fn write(path: &Path) -> io::Result<Self> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".tmp");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
+        writeln!(file, "{}", std::process::id())?;
+        fs::rename(&beside, path)?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// The process that `path` names.
+    pub(crate) fn read(path: &Path) -> Result<Pid, ReadError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
+        let text = text.trim_end();
+        match text.parse() {
+            Ok(pid @ 1..) => Ok(Pid::from_raw(pid)),
+            _ => Err(ReadError::Invalid { path: path.to_owned(), text: text.to_owned() }),
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if fs::remove_file(&self.path).is_err() {
+            // A number that may soon be another process's is worse than none.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_names_this_process_and_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gatepost.pid");
+        let pid_file = PidFile::write(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(PidFile::read(&path).unwrap(), Pid::this());
+        drop(pid_file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_process_is_refused_in_the_originals_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        for text in ["", "x", "-1", "0", "99999999999"] {
+            fs::write(&path, text).unwrap();
+            let expected = format!("invalid PID number \"{text}\" in \"{}\"", path.display());
+            assert_eq!(PidFile::read(&path).unwrap_err().to_string(), expected);
+        }
+        let missing = dir.path().join("missing");
+        let expected = format!("open() \"{}\" failed", missing.display());
+        assert_eq!(PidFile::read(&missing).unwrap_err().to_string(), expected);
+    }
+}
