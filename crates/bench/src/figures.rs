@@ -41,7 +41,8 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-fn thousands(digits: &str) -> String {
+/// Digits in groups of three.
+pub(crate) fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         let left = digits.len() - index;

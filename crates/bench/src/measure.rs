@@ -115,9 +115,10 @@ impl Spot<'_> {
         pair.load.order(&Order::Inspect)?;
         pair.check()?;
         // May be negative where a proxy gave memory back.
-        let grown = count(full) - count(base);
+        let grown = count(full.written) - count(base.written);
         let added = count((sessions - FIRST) as u64);
-        Ok([(Metric::Session, grown / added), (Metric::Base, count(base) / 1e6), (Metric::Idle, idle)].into())
+        Ok([(Metric::Session, grown / added), (Metric::Base, count(base.whole) / 1e6), (Metric::Idle, idle)]
+            .into())
     }
 
     fn growth(&self, job: Job, clients: usize) -> Result<Sample, Failure> {

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::load::Aim;
 use crate::pin::Pin;
 use crate::stub::Places;
-use crate::usage::{self, Cpu};
+use crate::usage::{Cpu, Memory};
 
 /// A proxy listens, or ends, within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -152,8 +152,8 @@ impl Proxy {
         Cpu::of(self.process.id())
     }
 
-    pub(crate) fn memory(&self) -> io::Result<u64> {
-        usage::memory(self.process.id())
+    pub(crate) fn memory(&self) -> io::Result<Memory> {
+        Memory::of(self.process.id())
     }
 
     /// An error log with something in it. The log takes errors only, so a workload that went well leaves it empty.

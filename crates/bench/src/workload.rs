@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::certificates::Key;
+use crate::figures::thousands;
 use crate::load::{Job, State};
 
 /// A row of measurements.
@@ -88,7 +89,9 @@ impl Metric {
             Self::Session => "memory per session".to_owned(),
             Self::Base => "memory without them".to_owned(),
             Self::Idle => "CPU while idle".to_owned(),
-            Self::CpuHolding(step) => format!("CPU, {} held", sessions / SHARES[step]),
+            Self::CpuHolding(step) => {
+                format!("CPU, {} held", thousands(&(sessions / SHARES[step]).to_string()))
+            }
             Self::Growth => "dearest / first".to_owned(),
             Self::Throughput(1) => "1 worker".to_owned(),
             Self::Throughput(workers) => format!("{workers} workers"),
