@@ -192,10 +192,7 @@ impl Shared {
 
 /// Which server a connection belongs to, by its local address where one socket stands for several addresses.
 fn server_for(link: &Link, listen: &Listen) -> (usize, Endpoint) {
-    let local = match link {
-        Link::Tcp(stream) if !listen.exact.is_empty() => stream.local_addr().ok(),
-        _ => None,
-    };
+    let local = if listen.exact.is_empty() { None } else { link.local_addr() };
     let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
     match exact {
         Some((addr, server)) => (*server, Endpoint::Tcp(*addr)),
