@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -18,7 +17,7 @@ use crate::failure::Failure;
 use crate::load::Aim;
 use crate::pin::Pin;
 use crate::stub::Places;
-use crate::usage::{Cpu, Memory};
+use crate::usage::{Cpu, Memory, tree};
 
 /// A proxy listens, or ends, within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -129,7 +128,6 @@ impl Peer {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(File::create(directory.join("stderr"))?);
-        command.process_group(0);
         Ok(command)
     }
 }
@@ -206,11 +204,16 @@ impl Proxy {
 }
 
 impl Drop for Proxy {
-    /// Measured programs keep nothing that is worth a graceful end.
+    /// Measured programs keep nothing that is worth a graceful end. A master goes before its workers, or it would start
+    /// new ones.
+    ///
+    /// They are not in a process group of their own, so that whatever ends this process's group ends them, too.
     fn drop(&mut self) {
-        if let Ok(group) = i32::try_from(self.process.id()) {
-            // Fails only if the whole group has ended already.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        for process in tree(self.process.id()).unwrap_or_default() {
+            if let Ok(process) = i32::try_from(process) {
+                // Fails only if it has ended already.
+                let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+            }
         }
         let _ = self.process.wait();
     }

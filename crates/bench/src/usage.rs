@@ -66,7 +66,7 @@ fn bytes(rollup: &str, name: &str) -> io::Result<u64> {
 }
 
 /// `root`, its children, theirs, and so on.
-fn tree(root: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn tree(root: u32) -> io::Result<Vec<u32>> {
     let mut processes = vec![root];
     let mut next = 0;
     while let Some(&process) = processes.get(next) {

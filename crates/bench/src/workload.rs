@@ -78,6 +78,26 @@ pub(crate) enum Goal {
     AtLeast(f64),
 }
 
+impl Workload {
+    /// In clear, with default buffers.
+    const fn plain(
+        name: &'static str,
+        title: &'static str,
+        plan: Plan,
+        goals: &'static [(Metric, Goal)],
+    ) -> Self {
+        Self { name, title, plan, key: None, buffer: None, goals }
+    }
+
+    const fn over_tls(self, key: Key) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    const fn with_buffer(self, size: &'static str) -> Self {
+        Self { buffer: Some(size), ..self }
+    }
+}
+
 impl Metric {
     /// What it is, for tables; `sessions` is the number of `--sessions`.
     pub(crate) fn title(self, sessions: usize) -> String {
@@ -139,152 +159,122 @@ impl Serialize for Metric {
 /// Growth is measured with `--sessions` divided by each of these held.
 pub(crate) const SHARES: [usize; 4] = [800, 80, 8, 1];
 
-const P256: Option<Key> = Some(Key::P256);
-
 /// All workloads, in the order of the tables.
 pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload {
-        name: "imap-login",
-        title: "IMAP login",
-        plan: Plan::Rate { job: Job::ImapLogin, clients: 32 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.58))],
-    },
-    Workload {
-        name: "imap-login-tls",
-        title: "IMAP login over TLS, P-256",
-        plan: Plan::Rate { job: Job::ImapLogin, clients: 32 },
-        key: P256,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.50))],
-    },
-    Workload {
-        name: "handshake-p256",
-        title: "TLS handshake and greeting, P-256",
-        plan: Plan::Rate { job: Job::Greet, clients: 32 },
-        key: P256,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.55))],
-    },
-    Workload {
-        name: "handshake-rsa",
-        title: "TLS handshake and greeting, RSA-2048",
-        plan: Plan::Rate { job: Job::Greet, clients: 32 },
-        key: Some(Key::Rsa2048),
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.75))],
-    },
-    Workload {
-        name: "pop3-login",
-        title: "POP3 login",
-        plan: Plan::Rate { job: Job::Pop3Login, clients: 32 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.62))],
-    },
-    Workload {
-        name: "smtp-message",
-        title: "SMTP AUTH and a message of 4 kB",
-        plan: Plan::Rate { job: Job::SmtpMessage, clients: 32 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.62)), (Metric::Median, Goal::Ratio(0.10))],
-    },
-    Workload {
-        name: "noop",
-        title: "NOOP round trip, 32 sessions",
-        plan: Plan::Rate { job: Job::Noop, clients: 32 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.87))],
-    },
-    Workload {
-        name: "noop-tls",
-        title: "NOOP round trip over TLS, 32 sessions",
-        plan: Plan::Rate { job: Job::Noop, clients: 32 },
-        key: P256,
-        buffer: None,
-        goals: &[(Metric::Cpu, Goal::Ratio(0.87))],
-    },
-    Workload {
-        name: "download",
-        title: "Download of 16 MB blocks",
-        plan: Plan::Volume { clients: 4 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::CpuPerGigabyte, Goal::Ratio(0.40))],
-    },
-    Workload {
-        name: "download-tls",
-        title: "Download of 16 MB blocks over TLS",
-        plan: Plan::Volume { clients: 4 },
-        key: P256,
-        buffer: None,
-        goals: &[(Metric::CpuPerGigabyte, Goal::Ratio(0.36))],
-    },
-    Workload {
-        name: "download-64k",
-        title: "Download of 16 MB blocks, `proxy_buffer 64k`",
-        plan: Plan::Volume { clients: 4 },
-        key: None,
-        buffer: Some("64k"),
-        goals: &[(Metric::CpuPerGigabyte, Goal::Ratio(0.80))],
-    },
-    Workload {
-        name: "idle",
-        title: "Idle sessions, logged in",
-        plan: Plan::Hold { state: State::LoggedIn, part: Part::All },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Session, Goal::Ratio(0.13)), (Metric::Idle, Goal::AtMost(0.1))],
-    },
-    Workload {
-        name: "idle-tls",
-        title: "Idle sessions over TLS, logged in",
-        plan: Plan::Hold { state: State::LoggedIn, part: Part::All },
-        key: P256,
-        buffer: None,
-        goals: &[(Metric::Session, Goal::Ratio(0.21)), (Metric::Idle, Goal::AtMost(0.1))],
-    },
-    Workload {
-        name: "greeted",
-        title: "Sessions that were greeted and say nothing",
-        plan: Plan::Hold { state: State::Greeted, part: Part::Quarter },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Session, Goal::Ratio(0.25))],
-    },
-    Workload {
-        name: "auth-wait",
-        title: "Sessions in Auth-Wait",
-        plan: Plan::Hold { state: State::AuthWait, part: Part::Quarter },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Session, Goal::Ratio(0.25))],
-    },
-    Workload {
-        name: "growth",
-        title: "IMAP login while sessions are held",
-        plan: Plan::Growth { job: Job::ImapLogin, clients: 32 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Growth, Goal::AtMost(1.10))],
-    },
-    Workload {
-        name: "threads",
-        title: "IMAP login, throughput",
-        plan: Plan::Threads { job: Job::ImapLogin, clients: 64 },
-        key: None,
-        buffer: None,
-        goals: &[(Metric::Scaling, Goal::AtLeast(1.7))],
-    },
-    Workload {
-        name: "threads-tls",
-        title: "TLS handshake and greeting, RSA-2048, throughput",
-        plan: Plan::Threads { job: Job::Greet, clients: 64 },
-        key: Some(Key::Rsa2048),
-        buffer: None,
-        goals: &[(Metric::Scaling, Goal::AtLeast(1.7))],
-    },
+    Workload::plain(
+        "imap-login",
+        "IMAP login",
+        Plan::Rate { job: Job::ImapLogin, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.58))],
+    ),
+    Workload::plain(
+        "imap-login-tls",
+        "IMAP login over TLS, P-256",
+        Plan::Rate { job: Job::ImapLogin, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.50))],
+    )
+    .over_tls(Key::P256),
+    Workload::plain(
+        "handshake-p256",
+        "TLS handshake and greeting, P-256",
+        Plan::Rate { job: Job::Greet, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.55))],
+    )
+    .over_tls(Key::P256),
+    Workload::plain(
+        "handshake-rsa",
+        "TLS handshake and greeting, RSA-2048",
+        Plan::Rate { job: Job::Greet, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.75))],
+    )
+    .over_tls(Key::Rsa2048),
+    Workload::plain(
+        "pop3-login",
+        "POP3 login",
+        Plan::Rate { job: Job::Pop3Login, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.62))],
+    ),
+    Workload::plain(
+        "smtp-message",
+        "SMTP AUTH and a message of 4 kB",
+        Plan::Rate { job: Job::SmtpMessage, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.62)), (Metric::Median, Goal::Ratio(0.10))],
+    ),
+    Workload::plain(
+        "noop",
+        "NOOP round trip, 32 sessions",
+        Plan::Rate { job: Job::Noop, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.87))],
+    ),
+    Workload::plain(
+        "noop-tls",
+        "NOOP round trip over TLS, 32 sessions",
+        Plan::Rate { job: Job::Noop, clients: 32 },
+        &[(Metric::Cpu, Goal::Ratio(0.87))],
+    )
+    .over_tls(Key::P256),
+    Workload::plain(
+        "download",
+        "Download of 16 MB blocks",
+        Plan::Volume { clients: 4 },
+        &[(Metric::CpuPerGigabyte, Goal::Ratio(0.40))],
+    ),
+    Workload::plain(
+        "download-tls",
+        "Download of 16 MB blocks over TLS",
+        Plan::Volume { clients: 4 },
+        &[(Metric::CpuPerGigabyte, Goal::Ratio(0.36))],
+    )
+    .over_tls(Key::P256),
+    Workload::plain(
+        "download-64k",
+        "Download of 16 MB blocks, `proxy_buffer 64k`",
+        Plan::Volume { clients: 4 },
+        &[(Metric::CpuPerGigabyte, Goal::Ratio(0.80))],
+    )
+    .with_buffer("64k"),
+    Workload::plain(
+        "idle",
+        "Idle sessions, logged in",
+        Plan::Hold { state: State::LoggedIn, part: Part::All },
+        &[(Metric::Session, Goal::Ratio(0.13)), (Metric::Idle, Goal::AtMost(0.1))],
+    ),
+    Workload::plain(
+        "idle-tls",
+        "Idle sessions over TLS, logged in",
+        Plan::Hold { state: State::LoggedIn, part: Part::All },
+        &[(Metric::Session, Goal::Ratio(0.21)), (Metric::Idle, Goal::AtMost(0.1))],
+    )
+    .over_tls(Key::P256),
+    Workload::plain(
+        "greeted",
+        "Sessions that were greeted and say nothing",
+        Plan::Hold { state: State::Greeted, part: Part::Quarter },
+        &[(Metric::Session, Goal::Ratio(0.25))],
+    ),
+    Workload::plain(
+        "auth-wait",
+        "Sessions in Auth-Wait",
+        Plan::Hold { state: State::AuthWait, part: Part::Quarter },
+        &[(Metric::Session, Goal::Ratio(0.25))],
+    ),
+    Workload::plain(
+        "growth",
+        "IMAP login while sessions are held",
+        Plan::Growth { job: Job::ImapLogin, clients: 32 },
+        &[(Metric::Growth, Goal::AtMost(1.10))],
+    ),
+    Workload::plain(
+        "threads",
+        "IMAP login, throughput",
+        Plan::Threads { job: Job::ImapLogin, clients: 64 },
+        &[(Metric::Scaling, Goal::AtLeast(1.7))],
+    ),
+    Workload::plain(
+        "threads-tls",
+        "TLS handshake and greeting, RSA-2048, throughput",
+        Plan::Threads { job: Job::Greet, clients: 64 },
+        &[(Metric::Scaling, Goal::AtLeast(1.7))],
+    )
+    .over_tls(Key::Rsa2048),
 ];
