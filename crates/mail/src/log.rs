@@ -5,7 +5,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use jiff::tz::TimeZone;
 
 use crate::settings::log::Level;
 
@@ -88,6 +90,14 @@ impl Line {
     }
 }
 
+/// The machine's time zone, read once: a worker that may open no file could not look at it again.
+static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+/// Reads what log lines need of the machine, while files can be read.
+pub fn settle() {
+    LazyLock::force(&ZONE);
+}
+
 /// The text of the current second: formatting a local time costs more than the rest of a line.
 struct Clock {
     second: i64,
@@ -103,7 +113,7 @@ impl Clock {
             let now = jiff::Timestamp::now();
             if now.as_second() != clock.second {
                 clock.second = now.as_second();
-                let local = now.to_zoned(jiff::tz::TimeZone::system());
+                let local = now.to_zoned(ZONE.clone());
                 clock.text = local.strftime("%Y/%m/%d %H:%M:%S").to_string();
             }
             with(&clock.text)

@@ -15,7 +15,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use self::balance::Seat;
-use self::thread::{Doors, Task};
+use self::thread::{Share, Task};
 use crate::event::ProcessEvent;
 use crate::generation::Generation;
 use crate::listener::Bound;
@@ -109,17 +109,17 @@ impl Workers {
             let thread = Thread::start(self.threads.len(), Arc::clone(&self.shared))?;
             self.threads.push(thread);
         }
-        let mut doors: Vec<Doors> = (0..threads).map(|_| Vec::new()).collect();
+        let mut shares: Vec<Share> = (0..threads).map(|_| Vec::new()).collect();
         for bound in sockets {
-            bound.hand_out(&mut doors)?;
+            bound.hand_out(&mut shares)?;
         }
         let orders = Arc::new(watch::Sender::new(Order::Serve));
         let running = Arc::new(Running { generation, orders });
         let seats: Arc<[Seat]> = self.threads[..threads].iter().map(|thread| thread.seat.clone()).collect();
-        let mut doors = doors.into_iter();
+        let mut shares = shares.into_iter();
         for (number, thread) in self.threads.iter().enumerate() {
-            let (doors, seats) = (doors.next().unwrap_or_default(), Arc::clone(&seats));
-            thread.seat.tell(Task::Open { running: Arc::clone(&running), doors, seats, number });
+            let (share, seats) = (shares.next().unwrap_or_default(), Arc::clone(&seats));
+            thread.seat.tell(Task::Open { running: Arc::clone(&running), share, seats, number });
         }
         let before = self.current.replace(running).map(|running| Retired(Arc::clone(&running.orders)));
         self.old.retain(Retired::has_sessions);
@@ -205,7 +205,7 @@ impl std::fmt::Debug for Shared {
 impl Running {
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        let service = &self.generation.services[listen.server];
+        let service = &self.generation.services[listen.door.server];
         event.tell(&service.log, service.flavour);
     }
 }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use proto::LoginAnswer;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,8 +15,8 @@ use crate::generation::Service;
 use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::Relay;
-use crate::scratch;
 use crate::serve::{Order, Presence};
+use crate::settings::Door;
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
@@ -32,6 +31,8 @@ pub struct Accepted {
     pub client: ClientAddr,
     /// The listening address that it came to, as configured.
     pub server: Endpoint,
+    /// What comes before the greeting there.
+    pub door: Door,
     /// Its number in the log.
     pub connection: u64,
     /// The server that it came to.
@@ -101,7 +102,8 @@ impl Word {
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, connection, service, slots, slot, orders, presence } = accepted;
+    let Accepted { link, client, server, door: _, connection, service, slots, slot, orders, presence } =
+        accepted;
     let held = Held { slot, orders, presence };
     let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
@@ -158,22 +160,8 @@ async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
 /// How long, and for how many bytes, a client is listened to that has been told all.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
 
-/// Ends a connection so that the last words arrive: closing while there are unread bytes would reset it, and a reset
-/// destroys what the client has not read yet.
+/// Ends a connection so that the last words arrive.
 pub async fn farewell(link: Link) {
-    if link.shutdown().is_err() {
-        return;
-    }
-    let (patience, mut most) = LINGER;
-    let mut discarded = BytesMut::new();
-    let drain = async {
-        while let Ok(n @ 1..) = scratch::read(&link, &mut discarded, most).await {
-            discarded.clear();
-            most = most.saturating_sub(n);
-            if most == 0 {
-                break;
-            }
-        }
-    };
-    let _ = timeout(patience, drain).await;
+    let (patience, most) = LINGER;
+    let _ = timeout(patience, link.part(most)).await;
 }

@@ -2,8 +2,8 @@
 //!
 //! A [`Client`] and the scripted servers [`Backend`] and [`AuthServer`] say and expect bytes that the test spells out.
 //! They know no protocol and use none of our crates, so a wrong idea cannot hide at both ends. [`Proxy`] starts gatepost
-//! or the original from the same configuration text, [`real`] starts Dovecot and Postfix, [`tool`] runs other people's
-//! clients.
+//! or the original from the same configuration text, [`real`] starts Dovecot and Postfix, [`pki`] makes
+//! certificates, [`tool`] runs other people's clients. [`DnsServer`] answers, or lies, over DNS.
 //!
 //! Rules that hold for all of them:
 //!
@@ -23,8 +23,10 @@ pub mod auth_server;
 pub mod backend;
 mod bytes;
 pub mod client;
+pub mod dns;
 mod gate;
 mod ledger;
+pub mod pki;
 pub mod port;
 mod process;
 pub mod proxy;
@@ -39,6 +41,7 @@ pub use auth_server::{AuthServer, Request};
 pub use backend::Backend;
 pub use bytes::show;
 pub use client::Client;
+pub use dns::DnsServer;
 pub use gate::Gate;
 pub use process::Process;
 pub use proxy::{Program, Proxy};

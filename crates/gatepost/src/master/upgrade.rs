@@ -14,9 +14,9 @@ use std::sync::Arc;
 use mail::address::Endpoint;
 use mail::flavour::Flavour;
 use mail::listener::Bound;
-use mail::settings::Listen;
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
+use mail::settings::{Door, Listen};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::Socket;
@@ -56,7 +56,8 @@ pub(crate) fn inherited(flavour: Flavour, say: Say<'_>) -> Vec<Bound> {
     }
     let bound = |(endpoint, sockets): (Endpoint, Vec<Socket>)| {
         let options = SocketOptions { reuseport: sockets.len() > 1, ..SocketOptions::default() };
-        let listen = Listen { endpoint, server: 0, exact: Vec::new(), options };
+        let door = Door { server: 0, ssl: false, proxy_protocol: false };
+        let listen = Listen { endpoint, door, exact: Vec::new(), options };
         Bound::adopt(Arc::new(listen), sockets).ok()
     };
     sockets.into_iter().filter_map(bound).collect()

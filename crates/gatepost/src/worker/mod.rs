@@ -143,6 +143,7 @@ impl Worker {
         };
         let opened = unpack(bundle)?.open(descriptors)?;
         let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
+        mail::log::settle();
         let process = &opened.configuration.process;
         let logs = OpenLogs::within(opened.logs, process, &opened.configuration.mail)?;
         privileges::drop_all(process, opened.identity.as_ref(), &logs.main).inspect_err(|fatal| {

@@ -1,76 +1,54 @@
 //! Threads and generations, with clients that are greeted and no more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZero;
+use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
-use proto::sasl::Mechanisms;
-use proto::{Limits, Login, Starttls};
+use conf::{Reading, Source, Sources, Vocabulary, Warnings};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
-use crate::address::Endpoint;
+use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
-use crate::auth::{Authenticate, Client, Notes, Pending, Verdict};
+use crate::auth::users::Pool;
+use crate::files::Files;
 use crate::flavour::Flavour;
-use crate::generation::Service;
+use crate::generation::{Makings, Service};
 use crate::log::tests::Memory;
 use crate::settings::listen::SocketOptions;
 use crate::settings::log::Level;
-use crate::settings::{Core, ProtocolSettings, Proxy, Server};
+use crate::settings::{self, Door, MailBlock, Surroundings};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Knows nobody.
-struct Nobody;
-
-impl Authenticate for Nobody {
-    fn authenticate<'a>(&'a self, _: &'a Login, _: &'a Client, _: &'a Notes<'a>) -> Pending<'a, Verdict> {
-        Box::pin(async { Verdict::Unknown })
-    }
-}
-
 /// A generation of one SMTP server that greets as `name`.
 fn generation(name: &str, memory: &Memory) -> Generation {
-    let settings = proto::Settings {
-        server_name: name.to_owned(),
-        limits: Limits { line: 4096, errors: 5, commands: 100 },
-        capabilities: Vec::new(),
-        mechanisms: Mechanisms::NONE,
-        starttls: Starttls::Off,
-    };
-    let server = Server {
-        core: Core {
-            server_name: name.to_owned(),
-            timeout: PATIENCE,
-            max_errors: 5,
-            max_commands: 100,
-            error_logs: Vec::new(),
-        },
-        auth_http: None,
-        auth_user_file: None,
-        proxy: Proxy {
-            buffer: 4096,
-            timeout: PATIENCE,
-            pass_error_message: false,
-            smtp_auth: false,
-            xclient: false,
-            keepalive: false,
-        },
-        greeting_delay: Duration::ZERO,
-        protocol: ProtocolSettings::Smtp(Arc::new(settings)),
-    };
-    let service = Service {
-        settings: Arc::new(server),
-        authority: Arc::new(Nobody),
-        resolver: Arc::new(SystemResolver),
-        log: Arc::new(memory.log(Level::Error)),
+    let text = format!(
+        "server_name {name}; auth_http 127.0.0.1:1; smtp_greeting_delay 0;
+         server {{ listen 127.0.0.1:1; protocol smtp; }}"
+    );
+    let path = Path::new("/conf");
+    let file = Source { path: path.into(), contents: text.as_bytes().into() };
+    let block = conf::parse_file(path, &mut Sources::told(vec![file], BTreeMap::new()));
+    let (vocabulary, warnings, names) =
+        (settings::vocabulary(Vocabulary::new()), Warnings::new(), written::names());
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &names };
+    let mut mail = MailBlock::default();
+    mail.read(&block, &reading).unwrap();
+    let (directory, prefix, host_name) = ("/".into(), "/".into(), "host".to_owned());
+    let mail = mail.resolve(&Surroundings { directory, prefix, host_name }).unwrap();
+    let makings = Makings {
         flavour: Flavour::Gatepost,
+        resolver: Arc::new(SystemResolver),
+        verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };
-    Generation { services: vec![Arc::new(service)] }
+    let log = |_: &_| Arc::new(memory.log(Level::Error));
+    Generation::build(&mail.servers, &makings, &Files::on_disk(), log, |_| {}).unwrap()
 }
 
 fn bound() -> (Bound, SocketAddr) {
@@ -79,7 +57,8 @@ fn bound() -> (Bound, SocketAddr) {
     socket.listen(128).unwrap();
     let addr = socket.local_addr().unwrap().as_socket().unwrap();
     let options = SocketOptions::default();
-    let listen = Listen { endpoint: Endpoint::Tcp(addr), server: 0, exact: Vec::new(), options };
+    let door = Door { server: 0, ssl: false, proxy_protocol: false };
+    let listen = Listen { endpoint: Endpoint::Tcp(addr), door, exact: Vec::new(), options };
     (Bound::adopt(Arc::new(listen), vec![socket]).unwrap(), addr)
 }
 

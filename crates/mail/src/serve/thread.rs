@@ -17,11 +17,11 @@ use crate::event::ProcessEvent;
 use crate::link::{Link, Loose};
 use crate::listener::{self, Bound, Listener};
 use crate::session::{self, Accepted};
-use crate::settings::Listen;
+use crate::settings::{Door, Listen};
 use crate::slots::Slot;
 
 /// Sockets for one thread, and what they listen for.
-pub(super) type Doors = Vec<(Arc<Listen>, Socket)>;
+pub(super) type Share = Vec<(Arc<Listen>, Socket)>;
 
 /// What a thread can be told to do.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) enum Task {
         /// Whose sessions begin.
         running: Arc<Running>,
         /// Where clients come from; nowhere, for a thread that is one too many.
-        doors: Doors,
+        share: Share,
         /// All threads that accept.
         seats: Arc<[Seat]>,
         /// Which of them this one is.
@@ -76,6 +76,8 @@ impl Thread {
         let work = move || {
             (shared.prepare)(number);
             runtime.block_on(serve(own, inbox, &shared));
+            // A name that is being looked up must not hold up the end.
+            runtime.shutdown_background();
         };
         let handle = thread::Builder::new().name(format!("serve-{number}")).spawn(work)?;
         Ok(Self { seat, handle })
@@ -83,15 +85,15 @@ impl Thread {
 }
 
 impl Bound {
-    /// Gives each thread a door of its own; with `reuseport` no socket is left without a thread.
-    pub(super) fn hand_out(&self, doors: &mut [Doors]) -> io::Result<()> {
-        let (threads, sockets) = (doors.len(), self.sockets());
+    /// Gives each thread a socket; with `reuseport` no socket is left without a thread.
+    pub(super) fn hand_out(&self, share: &mut [Share]) -> io::Result<()> {
+        let (threads, sockets) = (share.len(), self.sockets());
         if threads == 0 {
             return Ok(());
         }
         for turn in 0..threads.max(sockets.len()) {
             let Some(socket) = sockets.get(turn % sockets.len().max(1)) else { break };
-            doors[turn % threads].push((Arc::clone(&self.listen), socket.try_clone()?));
+            share[turn % threads].push((Arc::clone(&self.listen), socket.try_clone()?));
         }
         Ok(())
     }
@@ -104,9 +106,9 @@ async fn serve(seat: Seat, mut inbox: UnboundedReceiver<Task>, shared: &Arc<Shar
     loop {
         tokio::select! {
             task = inbox.recv() => match task {
-                Some(Task::Open { running, doors, seats, number }) => {
+                Some(Task::Open { running, share, seats, number }) => {
                     acceptors.shutdown().await;
-                    open(doors, &mut acceptors, |listen| Acceptor {
+                    open(share, &mut acceptors, |listen| Acceptor {
                         shared: Arc::clone(shared),
                         running: Arc::clone(&running),
                         listen,
@@ -134,8 +136,8 @@ async fn serve(seat: Seat, mut inbox: UnboundedReceiver<Task>, shared: &Arc<Shar
     }
 }
 
-fn open(doors: Doors, acceptors: &mut JoinSet<()>, acceptor: impl Fn(Arc<Listen>) -> Acceptor) {
-    for (listen, socket) in doors {
+fn open(share: Share, acceptors: &mut JoinSet<()>, acceptor: impl Fn(Arc<Listen>) -> Acceptor) {
+    for (listen, socket) in share {
         let acceptor = acceptor(Arc::clone(&listen));
         match Listener::new(socket, &listen.endpoint) {
             Ok(listener) => {
@@ -215,13 +217,14 @@ impl Arrival {
 
 impl Visit {
     fn begin(self, link: Link, shared: &Shared) {
-        let (server, address) = server_for(&link, &self.listen);
+        let (door, server) = door(&link, &self.listen);
         tokio::spawn(session::run(Accepted {
             link,
             client: self.client,
-            server: address,
+            server,
+            door,
             connection: self.connection,
-            service: Arc::clone(&self.running.generation.services[server]),
+            service: Arc::clone(&self.running.generation.services[door.server]),
             slots: Arc::clone(&shared.slots),
             slot: self.slot,
             orders: self.running.orders.subscribe(),
@@ -230,15 +233,13 @@ impl Visit {
     }
 }
 
-/// Which server a connection belongs to, by its local address where one socket stands for several addresses.
-fn server_for(link: &Link, listen: &Listen) -> (usize, Endpoint) {
-    let local = match link {
-        Link::Tcp(stream) if !listen.exact.is_empty() => stream.local_addr().ok(),
-        _ => None,
-    };
+/// What a connection has come to, by its local address where one socket stands for several, and that address as
+/// configured.
+fn door(link: &Link, listen: &Listen) -> (Door, Endpoint) {
+    let local = if listen.exact.is_empty() { None } else { link.local_addr() };
     let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
     match exact {
-        Some((addr, server)) => (*server, Endpoint::Tcp(*addr)),
-        None => (listen.server, listen.endpoint.clone()),
+        Some((addr, door)) => (*door, Endpoint::Tcp(*addr)),
+        None => (listen.door, listen.endpoint.clone()),
     }
 }
