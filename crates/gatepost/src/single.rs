@@ -112,8 +112,9 @@ impl Single {
         }
         log.line(Level::Notice, None, "reconfiguring");
         let say = to_log(log);
-        if let Err(error) = self.renew(&say).await {
-            log.line(error.level(), None, Reason(&error));
+        match self.renew(&say).await {
+            Ok(()) => log.line(Level::Notice, None, "reconfigured"),
+            Err(error) => log.line(error.level(), None, Reason(&error)),
         }
     }
 
