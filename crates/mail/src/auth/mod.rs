@@ -10,10 +10,12 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use proto::auth_http::{Proxied, Tls};
 use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
 use crate::log::Escaped;
+use crate::settings::UpstreamTls;
 
 /// What is known of a client before it says anything about itself.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub struct Client {
     pub addr: ClientAddr,
     /// SMTP: its name in DNS, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`. `None` in other protocols.
     pub host: Option<String>,
+    /// The addresses in its PROXY header, as they stood there.
+    pub proxied: Option<Proxied>,
+    /// Its TLS, with us or with a balancer that may speak for it.
+    pub tls: Option<Tls>,
+}
+
+impl Client {
+    /// A client of whom nothing is known yet.
+    pub const fn new(protocol: Protocol, addr: ClientAddr) -> Self {
+        Self { protocol, addr, host: None, proxied: None, tls: None }
+    }
 }
 
 /// A future of a [`Verdict`] or a resolved name, boxed so that its trait can be an object.
@@ -82,6 +95,19 @@ pub struct Route {
     pub target: Target,
     /// Who to be there.
     pub identity: Identity,
+    /// How to secure the way.
+    pub tls: RouteTls,
+}
+
+/// What the authority says of TLS with the upstream of one user; where it says nothing, the settings count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTls {
+    /// Whether there is any.
+    pub mode: Option<UpstreamTls>,
+    /// Whether the upstream has to prove who it is.
+    pub verify: Option<bool>,
+    /// As whom.
+    pub name: Option<String>,
 }
 
 /// A refusal and when to say it.

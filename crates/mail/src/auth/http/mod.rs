@@ -25,7 +25,9 @@ use tokio::time;
 
 use self::server::Server;
 use self::tls::Tls;
-use super::{Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, Verdict};
+use super::{
+    Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, RouteTls, Verdict,
+};
 use crate::address::Target;
 use crate::settings::AuthHttp;
 use crate::settings::auth_http::AuthUrl;
@@ -100,7 +102,11 @@ impl HttpAuthority {
             let (server, decision) = self.ask(&login, client, note).await?;
             match decision {
                 Decision::Granted { server, identity } => {
-                    return Ok(Verdict::Granted(Route { target: target(server), identity }));
+                    return Ok(Verdict::Granted(Route {
+                        target: target(server),
+                        identity,
+                        tls: RouteTls::default(),
+                    }));
                 }
                 Decision::Denied { refusal, wait } => return Ok(Verdict::Denied(Denial { refusal, wait })),
                 Decision::Unusable(flaw) => return Err(unusable(server, flaw)),
@@ -129,8 +135,8 @@ impl HttpAuthority {
             protocol: client.protocol,
             client: &address,
             client_host: client.host.as_deref(),
-            proxied: None,
-            tls: None,
+            proxied: client.proxied.as_ref(),
+            tls: client.tls.as_ref(),
             custom: &self.headers,
         };
         let headers = request.headers();
