@@ -37,7 +37,7 @@ pub enum Broken {
 /// `input` holds what was received and not yet used; what is in it at the end of a login belongs to the upstream.
 /// `note` hears of violations. Dropping the future loses nothing but bytes that were about to be sent.
 pub async fn converse<D: Dialogue>(
-    link: &Link,
+    link: &mut Link,
     dialogue: &mut D,
     input: &mut BytesMut,
     mut note: impl FnMut(&D, Violation),
@@ -65,6 +65,8 @@ pub async fn converse<D: Dialogue>(
                 match scratch::read(link, input, READ).await {
                     Ok(0) => return Err(Broken::Ended),
                     Ok(_) => {}
+                    // Nothing that came before the cut was a whole line, or it would have been answered.
+                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(Broken::Ended),
                     Err(e) => return Err(Broken::Io(Call::Recv, e)),
                 }
             }
@@ -132,14 +134,14 @@ mod tests {
     #[tokio::test]
     async fn replies_are_sent_before_a_question_is_asked_and_the_rest_of_the_input_is_kept() {
         let (mut peer, ours) = UnixStream::pair().unwrap();
-        let link = Link::Unix(ours);
+        let mut link = Link::from(ours);
         let (mut dialogue, mut input) = (parrot(), BytesMut::new());
         peer.write_all(b"a\n?who\nb\n.\n").await.unwrap();
-        let said = converse(&link, &mut dialogue, &mut input, |_, _| {}).await.unwrap();
+        let said = converse(&mut link, &mut dialogue, &mut input, |_, _| {}).await.unwrap();
         assert!(matches!(&said, Said::Question(question) if question == "?who\n"), "{said:?}");
         assert_eq!(input, "b\n.\n");
         dialogue.answer("me\n");
-        let said = converse(&link, &mut dialogue, &mut input, |_, _| {}).await.unwrap();
+        let said = converse(&mut link, &mut dialogue, &mut input, |_, _| {}).await.unwrap();
         assert!(matches!(said, Said::Closed));
         drop(link);
         assert_eq!(heard(peer).await, "hello\na\nme\nb\n");
@@ -148,12 +150,12 @@ mod tests {
     #[tokio::test]
     async fn everything_received_before_the_end_is_answered() {
         let (mut peer, ours) = UnixStream::pair().unwrap();
-        let link = Link::Unix(ours);
+        let mut link = Link::from(ours);
         peer.write_all(b"a\nb\n!\nc\n").await.unwrap();
         peer.shutdown().await.unwrap();
         let mut notes = 0;
         let broken =
-            converse(&link, &mut parrot(), &mut BytesMut::new(), |_, _| notes += 1).await.unwrap_err();
+            converse(&mut link, &mut parrot(), &mut BytesMut::new(), |_, _| notes += 1).await.unwrap_err();
         assert!(matches!(broken, Broken::Ended));
         assert_eq!(notes, 1);
         drop(link);
@@ -163,14 +165,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_conversation_that_waits_holds_no_buffer_and_can_be_given_up() {
         let (mut peer, ours) = UnixStream::pair().unwrap();
-        let link = Link::Unix(ours);
+        let mut link = Link::from(ours);
         let (mut dialogue, mut input) = (parrot(), BytesMut::new());
         peer.write_all(b"a\n").await.unwrap();
-        let waiting = converse(&link, &mut dialogue, &mut input, |_, _| {});
+        let waiting = converse(&mut link, &mut dialogue, &mut input, |_, _| {});
         assert!(timeout(Duration::from_mins(1), waiting).await.is_err());
         assert_eq!(input.capacity(), 0);
         peer.write_all(b"half").await.unwrap();
-        let waiting = converse(&link, &mut dialogue, &mut input, |_, _| {});
+        let waiting = converse(&mut link, &mut dialogue, &mut input, |_, _| {});
         assert!(timeout(Duration::from_mins(1), waiting).await.is_err());
         assert_eq!(input, "half");
     }

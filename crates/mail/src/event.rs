@@ -105,7 +105,11 @@ fn write_violation(violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Re
 fn write_trouble(trouble: &Trouble, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match trouble {
         Trouble::EarlyTalker { said } => write!(f, "{trouble}: \"{}\"", Flat(said)),
-        Trouble::Upstream(UpstreamTrouble::TooLong { reply } | UpstreamTrouble::Refused { reply, .. }) => {
+        Trouble::Upstream(
+            UpstreamTrouble::TooLong { reply }
+            | UpstreamTrouble::NoTls { reply }
+            | UpstreamTrouble::Refused { reply, .. },
+        ) => {
             write!(f, "{trouble}: \"{}\"", Escaped(reply))
         }
         _ => write!(f, "{trouble}"),

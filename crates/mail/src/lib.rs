@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod auth;
+pub mod dns;
 pub mod driver;
 pub mod event;
 pub mod flavour;

@@ -1,102 +1,122 @@
 //! The stream to one peer, whatever it runs over.
 //!
-//! A link owns no buffer: whoever waits on it waits for readiness and brings a buffer only when bytes are there.
+//! A link that waits owns no buffer, with TLS or without: whoever waits on it waits for readiness and brings a buffer
+//! only when bytes are there.
 
+mod fault;
+mod handshake;
+mod role;
+mod socket;
+mod tls;
+
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use tokio::net::{TcpStream, UnixStream};
 
+pub use self::fault::{HandshakeError, NotTls, TlsError};
+pub use self::handshake::Facts;
+use self::socket::Socket;
+use self::tls::Tls;
 use crate::address::{ClientAddr, Endpoint};
+use crate::scratch;
 
-/// A connected stream. TLS will be a variant of its own.
+/// A connected stream, in clear until a handshake has made it a TLS connection.
 #[derive(Debug)]
-pub enum Link {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
+pub struct Link {
+    socket: Socket,
+    tls: Option<Box<Tls>>,
 }
 
-/// Calls a method of the stream inside, whichever it is.
-macro_rules! each {
-    ($link:expr, $stream:ident => $body:expr) => {
-        match $link {
-            Link::Tcp($stream) => $body,
-            Link::Unix($stream) => $body,
-        }
-    };
+impl From<TcpStream> for Link {
+    fn from(stream: TcpStream) -> Self {
+        Self { socket: Socket::Tcp(stream), tls: None }
+    }
+}
+
+impl From<UnixStream> for Link {
+    fn from(stream: UnixStream) -> Self {
+        Self { socket: Socket::Unix(stream), tls: None }
+    }
 }
 
 impl Link {
     /// Connects to `endpoint`. TCP goes without Nagle's delay: a dialogue of small messages waits 40 ms for it.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        match endpoint {
-            Endpoint::Tcp(addr) => {
-                let stream = TcpStream::connect(addr).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-        }
+        Ok(Self { socket: Socket::connect(endpoint).await?, tls: None })
     }
 
     /// The other end, for a link that a client opened.
     pub fn client_addr(&self) -> io::Result<ClientAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().map(ClientAddr::Tcp),
-            Self::Unix(_) => Ok(ClientAddr::Unix),
-        }
+        self.socket.client_addr()
+    }
+
+    /// This end, if it is TCP.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr()
     }
 
     /// Turns SO_KEEPALIVE on or off; nothing on unix sockets.
     pub fn set_keepalive(&self, on: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => socket2::SockRef::from(stream).set_keepalive(on),
-            Self::Unix(_) => Ok(()),
+        self.socket.set_keepalive(on)
+    }
+
+    /// Waits until a read may give something.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Polls for [`readable`](Self::readable). Also sends what TLS has to say for itself.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            None => self.socket.poll_readable(cx),
+            Some(tls) => tls.poll_readable(&self.socket, cx),
         }
     }
 
-    /// Waits until a read will not block.
-    pub async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
-    }
-
-    /// Waits until a write will not block.
-    pub async fn writable(&self) -> io::Result<()> {
-        each!(self, stream => stream.writable().await)
-    }
-
-    /// Polls for [`readable`](Self::readable).
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_read_ready(cx))
+    /// Waits until a write may take something.
+    pub async fn writable(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_writable(cx)).await
     }
 
     /// Polls for [`writable`](Self::writable).
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_write_ready(cx))
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_writable(cx)
     }
 
     /// Reads what is there; 0 is the end, `WouldBlock` is nothing.
-    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_read(into))
+    ///
+    /// Over TLS the end of the socket is `UnexpectedEof` unless the peer has declared it (close_notify): somebody on
+    /// the way may have cut the stream short. Mail protocols say themselves where things end, so that is no more than
+    /// an end to them, but what came before it must not be taken for whole.
+    pub fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.try_read(into),
+            Some(tls) => tls.try_read(&self.socket, into),
+        }
     }
 
-    /// Writes what fits; `WouldBlock` is nothing.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_write(bytes))
+    /// Writes what fits; `WouldBlock` is nothing. Over TLS, what was taken may still need a
+    /// [`flush`](Self::poll_flush).
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.try_write(bytes),
+            Some(tls) => tls.try_write(&self.socket, bytes),
+        }
     }
 
-    /// Says that nothing more will be written.
-    pub fn shutdown(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write),
-            Self::Unix(stream) => socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+    /// Ready when the socket has taken all that was written.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            None => Poll::Ready(Ok(())),
+            Some(tls) => tls.poll_flush(&self.socket, cx),
         }
     }
 
     /// Writes all of `bytes`.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -105,6 +125,46 @@ impl Link {
                 Err(e) => return Err(e),
             }
         }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Says that nothing more will be written; the peer may still write.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+
+    /// Polls for [`shutdown`](Self::shutdown).
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            None => Poll::Ready(self.socket.shutdown()),
+            Some(tls) => tls.poll_shutdown(&self.socket, cx),
+        }
+    }
+
+    /// Shuts down, then waits for the peer's end, at most `most` bytes long.
+    ///
+    /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
+    /// yet. What comes is thrown away as it is: it is not worth decrypting.
+    pub async fn part(mut self, mut most: usize) -> io::Result<()> {
+        self.shutdown().await?;
+        while most > 0 {
+            self.socket.readable().await?;
+            let discarded: io::Result<usize> = scratch::lend(|buffer| {
+                let room = buffer.len().min(most);
+                let n = self.socket.try_read(&mut buffer[..room])?;
+                buffer[..n].fill(0);
+                Ok(n)
+            });
+            match discarded {
+                Ok(0) => break,
+                Ok(n) => most -= n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,11 +175,11 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Link::Tcp(stream), ClientAddr::Tcp(addr)))
+                Ok((Link::from(stream), ClientAddr::Tcp(addr)))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Link::Unix(stream), ClientAddr::Unix))
+                Ok((Link::from(stream), ClientAddr::Unix))
             }
         }
     }

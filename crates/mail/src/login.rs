@@ -1,5 +1,6 @@
 //! Greets a client, learns who it is and asks the authority, as often as the authority lets it try.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ impl Waiting {
 
     /// Converses until there is a login or an end.
     async fn hear(&mut self, teller: &mut Teller) -> Result<Said<Login>, Trouble> {
-        let link = &self.prefaced.link;
+        let link = &mut self.prefaced.link;
         let told = &*teller;
         let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
         let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
@@ -95,7 +96,7 @@ impl Waiting {
     async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
         teller.action = Action::HttpAuth;
         teller.login = Some(login.credentials.user.clone());
-        let Prefaced { link, client, service } = &self.prefaced;
+        let Prefaced { link, client, service } = &mut self.prefaced;
         let told = &*teller;
         let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
         let verdict = tokio::select! {
@@ -123,7 +124,7 @@ impl Waiting {
         }
         tokio::select! {
             () = sleep(wait) => Ok(()),
-            () = hang_up(&self.prefaced.link, &mut self.input) => Err(Trouble::ClientGone),
+            () = hang_up(&mut self.prefaced.link, &mut self.input) => Err(Trouble::ClientGone),
         }
     }
 
@@ -142,12 +143,13 @@ impl Waiting {
 /// Ends when the client is gone: its connection broke, or it has closed it with nothing left to be answered.
 ///
 /// What it sends meanwhile is kept, up to [`READ_AHEAD`] bytes.
-pub async fn hang_up(link: &Link, input: &mut BytesMut) {
+pub async fn hang_up(link: &mut Link, input: &mut BytesMut) {
     while input.len() < READ_AHEAD {
         match scratch::read(link, input, READ_AHEAD - input.len()).await {
+            Ok(1..) => {}
             Ok(0) if !input.is_empty() => break,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && !input.is_empty() => break,
             Ok(0) | Err(_) => return,
-            Ok(_) => {}
         }
     }
     std::future::pending::<()>().await;
@@ -155,10 +157,10 @@ pub async fn hang_up(link: &Link, input: &mut BytesMut) {
 
 /// Says the last word of a session whose upstream could not be had.
 pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
-    let Authorised { prefaced, mut front, mut input, .. } = authorised;
+    let Authorised { mut prefaced, mut front, mut input, .. } = authorised;
     front.answer(answer);
     let deadline = Instant::now() + prefaced.service.settings.core.timeout;
-    let said = timeout_at(deadline, converse(&prefaced.link, &mut front, &mut input, |_, _| {})).await;
+    let said = timeout_at(deadline, converse(&mut prefaced.link, &mut front, &mut input, |_, _| {})).await;
     if let Ok(Ok(Said::Closed)) = said {
         farewell(prefaced.link).await;
     }

@@ -36,7 +36,7 @@ pub struct Prefaced {
 
 /// Does all that has to be done before the greeting.
 pub async fn complete(
-    link: Link,
+    mut link: Link,
     addr: ClientAddr,
     service: Arc<Service>,
     teller: &mut Teller,
@@ -51,7 +51,7 @@ pub async fn complete(
     teller.action = Action::GreetingDelay;
     let mut said = BytesMut::new();
     // A client that waits for its turn lets the time pass; every other outcome is an early word or the end.
-    match timeout(delay, scratch::read(&link, &mut said, EARLY)).await {
+    match timeout(delay, scratch::read(&mut link, &mut said, EARLY)).await {
         Err(_) => Ok(Prefaced { link, client, service }),
         Ok(Ok(0)) => Err(Trouble::ClientGone.into()),
         Ok(Ok(_)) => {

@@ -92,8 +92,8 @@ impl Relay {
         last: &mut Instant,
     ) -> Poll<Result<(), Broken>> {
         let mut moved = false;
-        let up = self.to_upstream.poll(cx, &self.client, &self.upstream, &mut moved);
-        let down = self.to_client.poll(cx, &self.upstream, &self.client, &mut moved);
+        let up = self.to_upstream.poll(cx, &mut self.client, &mut self.upstream, &mut moved);
+        let down = self.to_client.poll(cx, &mut self.upstream, &mut self.client, &mut moved);
         match up {
             Poll::Ready(Err(fault)) if fault.call == Call::Send => {
                 self.to_upstream.closed = true;
@@ -104,6 +104,10 @@ impl Relay {
         }
         if let Poll::Ready(ended) = down {
             // The upstream is gone and the client has its last word: nothing that the client says can matter.
+            if ended.is_ok() && !self.to_upstream.closed {
+                // TLS wants the end declared by both sides (RFC 8446, section 6.1). One attempt: nobody waits for it.
+                let _ = self.upstream.poll_shutdown(cx);
+            }
             let ended = ended.map_err(Fault::downwards);
             return Poll::Ready(self.deaf.take().map_or(ended, Err));
         }
@@ -143,15 +147,15 @@ impl Flow {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &Link,
-        to: &Link,
+        from: &mut Link,
+        to: &mut Link,
         moved: &mut bool,
     ) -> Poll<Result<(), Fault>> {
         while !self.closed {
             ready!(self.poll_flush(cx, to, moved)).map_err(Fault::send)?;
             if self.ended {
                 // The peer may be gone already; then there is nobody to tell.
-                let _ = to.shutdown();
+                let _ = ready!(to.poll_shutdown(cx));
                 self.closed = true;
                 break;
             }
@@ -162,7 +166,7 @@ impl Flow {
     }
 
     /// Writes what waits. A flow that has nothing to write holds no buffer.
-    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &Link, moved: &mut bool) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Link, moved: &mut bool) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
             match to.try_write(&self.waiting) {
                 Ok(n) => {
@@ -174,11 +178,11 @@ impl Flow {
             }
         }
         self.waiting = BytesMut::new();
-        Poll::Ready(Ok(()))
+        to.poll_flush(cx)
     }
 
     /// One read and one write; what the write leaves over waits.
-    fn pass(&mut self, from: &Link, to: &Link, moved: &mut bool) -> Result<(), Fault> {
+    fn pass(&mut self, from: &mut Link, to: &mut Link, moved: &mut bool) -> Result<(), Fault> {
         scratch::lend(|buffer| {
             let n = match from.try_read(buffer) {
                 Ok(0) => {
@@ -187,6 +191,11 @@ impl Flow {
                 }
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // TLS without close_notify: many clients and servers end like that.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.ended = true;
+                    return Ok(());
+                }
                 Err(e) => return Err(Fault::recv(e)),
             };
             *moved = true;
@@ -268,7 +277,7 @@ mod tests {
             let (client, ours) = UnixStream::pair().unwrap();
             let (theirs, upstream) = UnixStream::pair().unwrap();
             let (up, down) = (BytesMut::from(for_upstream), BytesMut::from(for_client));
-            let mut relay = Relay::new(Link::Unix(ours), Link::Unix(theirs), up, down, TIMEOUT);
+            let mut relay = Relay::new(ours.into(), theirs.into(), up, down, TIMEOUT);
             Self { client, upstream, relay: tokio::spawn(async move { relay.run().await }) }
         }
 

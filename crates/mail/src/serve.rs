@@ -65,7 +65,11 @@ impl Workers {
             let doors: Vec<_> = sockets.iter_mut().filter_map(Bound::door).collect();
             let shared = Arc::clone(&shared);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let serve = move || runtime.block_on(serve(shared, doors));
+            let serve = move || {
+                runtime.block_on(serve(shared, doors));
+                // A name that is being looked up must not hold up the end.
+                runtime.shutdown_background();
+            };
             workers.threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);
         }
         Ok(workers)
@@ -188,10 +192,7 @@ impl Shared {
 
 /// Which server a connection belongs to, by its local address where one socket stands for several addresses.
 fn server_for(link: &Link, listen: &Listen) -> (usize, Endpoint) {
-    let local = match link {
-        Link::Tcp(stream) if !listen.exact.is_empty() => stream.local_addr().ok(),
-        _ => None,
-    };
+    let local = if listen.exact.is_empty() { None } else { link.local_addr() };
     let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
     match exact {
         Some((addr, server)) => (*server, Endpoint::Tcp(*addr)),

@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use proto::LoginAnswer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -17,7 +16,6 @@ use crate::generation::Service;
 use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::Relay;
-use crate::scratch;
 use crate::serve::Order;
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
@@ -159,22 +157,8 @@ async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
 /// How long, and for how many bytes, a client is listened to that has been told all.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
 
-/// Ends a connection so that the last words arrive: closing while there are unread bytes would reset it, and a reset
-/// destroys what the client has not read yet.
+/// Ends a connection so that the last words arrive.
 pub async fn farewell(link: Link) {
-    if link.shutdown().is_err() {
-        return;
-    }
-    let (patience, mut most) = LINGER;
-    let mut discarded = BytesMut::new();
-    let drain = async {
-        while let Ok(n @ 1..) = scratch::read(&link, &mut discarded, most).await {
-            discarded.clear();
-            most = most.saturating_sub(n);
-            if most == 0 {
-                break;
-            }
-        }
-    };
-    let _ = timeout(patience, drain).await;
+    let (patience, most) = LINGER;
+    let _ = timeout(patience, link.part(most)).await;
 }

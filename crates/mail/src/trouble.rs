@@ -5,6 +5,7 @@ use std::io;
 use proto::Violation;
 
 use crate::address::Endpoint;
+use crate::link::TlsError;
 use crate::settings::log::Level;
 
 /// The end of a session that nobody wished for.
@@ -17,7 +18,7 @@ pub enum Trouble {
     #[error("client timed out")]
     ClientTimedOut,
     /// The client's socket failed.
-    #[error("{call}() failed")]
+    #[error("{}", Failed(*call, source))]
     Client {
         /// What failed.
         call: Call,
@@ -64,7 +65,7 @@ pub enum UpstreamTrouble {
     #[error("upstream timed out")]
     TimedOut,
     /// Its socket failed.
-    #[error("{call}() failed")]
+    #[error("{}", Failed(*call, source))]
     Io {
         /// What failed.
         call: Call,
@@ -87,6 +88,12 @@ pub enum UpstreamTrouble {
         reply: Vec<u8>,
         /// Whether the client is shown it, which makes it less of an error (as the originals).
         passed: bool,
+    },
+    /// It does not begin TLS, or has said more in clear than it was asked.
+    #[error("upstream did not start TLS")]
+    NoTls {
+        /// What it has said.
+        reply: Vec<u8>,
     },
     /// `proxy_smtp_auth` without a password.
     #[error("no password available")]
@@ -111,6 +118,20 @@ impl std::fmt::Display for Call {
             Self::Recv => "recv",
             Self::Send => "send",
         })
+    }
+}
+
+/// What failed, as log lines say it: a system call, or TLS with its reason.
+struct Failed<'a>(Call, &'a io::Error);
+
+impl std::fmt::Display for Failed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(call, source) = self;
+        match (TlsError::behind(source), call) {
+            (None, call) => write!(f, "{call}() failed"),
+            (Some(error), Call::Recv) => write!(f, "SSL_read() failed ({error})"),
+            (Some(error), Call::Send) => write!(f, "SSL_write() failed ({error})"),
+        }
     }
 }
 
@@ -159,7 +180,7 @@ impl UpstreamTrouble {
 }
 
 /// `usual` for what happens on every network, alert for what does not (as the originals).
-fn level_of(error: &io::Error, usual: Level) -> Level {
+pub(crate) fn level_of(error: &io::Error, usual: Level) -> Level {
     use nix::libc::{
         EAGAIN, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOBUFS, ENOENT,
         ENOTCONN, EPIPE, ETIMEDOUT,

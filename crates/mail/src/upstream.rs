@@ -12,6 +12,7 @@ use crate::address::{Endpoint, Target};
 use crate::auth::Resolve;
 use crate::driver::{self, Said, converse};
 use crate::event::Event;
+use crate::generation::Service;
 use crate::link::Link;
 use crate::login::{Authorised, hang_up};
 use crate::relay::Relay;
@@ -32,9 +33,11 @@ pub async fn open(
 ) -> Result<Connected, Parting> {
     let settings = Arc::clone(&authorised.prefaced.service.settings);
     let mut input = std::mem::take(&mut authorised.input);
+    let back = back(&authorised, &settings);
+    let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(&authorised, &settings, slots, teller) => attempt,
-        () = hang_up(&authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
+        attempt = attempt(&authorised.route.target, back, &service, slots, teller) => attempt,
+        () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
         Ok(Opened { link, slot, reply }) => {
@@ -76,25 +79,25 @@ impl From<UpstreamTrouble> for Box<Failed> {
 }
 
 async fn attempt(
-    authorised: &Authorised,
-    settings: &Server,
+    target: &Target,
+    mut back: Back,
+    service: &Service,
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Opened, Box<Failed>> {
+    let settings = &*service.settings;
     let slot = slots.take().ok_or(UpstreamTrouble::NoSlot)?;
     let deadline = Instant::now() + settings.core.timeout;
-    let resolver = &*authorised.prefaced.service.resolver;
     teller.action = Action::Connecting;
-    let endpoints = timeout_at(deadline, resolve(&authorised.route.target, resolver))
+    let endpoints = timeout_at(deadline, resolve(target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
-    let link = connect(&endpoints, deadline, teller).await?;
+    let mut link = connect(&endpoints, deadline, teller).await?;
     if settings.proxy.keepalive {
         link.set_keepalive(true)
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
     }
-    let mut back = back(authorised, settings);
-    let reply = log_in(&link, &mut back, deadline, settings, teller).await?;
+    let reply = log_in(&mut link, &mut back, deadline, settings, teller).await?;
     Ok(Opened { link, slot, reply })
 }
 
@@ -166,7 +169,7 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
 
 /// Converses until the upstream has accepted the login, and returns what it said to it.
 async fn log_in(
-    link: &Link,
+    link: &mut Link,
     back: &mut Back,
     deadline: Instant,
     settings: &Server,
@@ -193,6 +196,7 @@ fn accepted(outcome: Outcome, settings: &Server) -> Result<Bytes, Box<Failed>> {
             let answer = if passed { LoginAnswer::Passed(reply) } else { LoginAnswer::Failed };
             Err(Box::new(Failed { trouble, answer }))
         }
+        Outcome::NoTls { reply } => Err(UpstreamTrouble::NoTls { reply: reply.to_vec() }.into()),
         Outcome::TooLong { reply } => Err(UpstreamTrouble::TooLong { reply: reply.to_vec() }.into()),
         Outcome::NoPassword => Err(UpstreamTrouble::NoPassword.into()),
         Outcome::Unsendable => {

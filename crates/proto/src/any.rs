@@ -90,6 +90,15 @@ pub enum Back {
 }
 
 impl Back {
+    /// Begins TLS before anything else, and does nothing without it.
+    pub fn with_starttls(self) -> Self {
+        match self {
+            Self::Imap(back) => Self::Imap(back.with_starttls()),
+            Self::Pop3(back) => Self::Pop3(back.with_starttls()),
+            Self::Smtp(back) => Self::Smtp(Box::new(back.with_starttls())),
+        }
+    }
+
     /// What is being done, for the log.
     pub const fn action(&self) -> Action {
         match self {

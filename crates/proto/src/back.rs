@@ -1,7 +1,10 @@
 //! What the backs of all protocols have in common: how a login at an upstream ends, and what one is doing.
 //!
 //! A back is a [`Dialogue`](crate::Dialogue) whose only question is its [`Outcome`], which nobody answers. End of
-//! input and time-outs are the driver's; TLS towards upstreams does not exist, so `secured` does nothing.
+//! input and time-outs are the driver's.
+//!
+//! A back that is to begin TLS fails closed: an upstream that refuses, or says more in clear than it was asked for,
+//! never sees a name or a password, and what it has said is not for the client (NO STARTTLS, section 4).
 
 use bytes::{Bytes, BytesMut};
 
@@ -19,6 +22,11 @@ pub enum Outcome {
         reply: Bytes,
         /// Where in `reply` the text begins that is worth logging.
         shown_from: usize,
+    },
+    /// The upstream does not begin TLS, or has said more in clear than it was asked. Not for the client.
+    NoTls {
+        /// What it has said instead of its go-ahead, or behind it.
+        reply: Bytes,
     },
     /// The upstream's reply does not end within the limit.
     TooLong {
@@ -38,6 +46,8 @@ pub enum Action {
     Connecting,
     /// Bytes of the upstream are being looked at.
     ReadingResponse,
+    /// STARTTLS or STLS was sent last, or TLS is being begun.
+    SendingStarttls,
     /// IMAP: the LOGIN command was sent last.
     SendingLogin,
     /// IMAP, POP3: the user name was sent last.
@@ -96,7 +106,18 @@ impl Reading {
     }
 }
 
+/// Whether `input` is one line and nothing behind it: what a go-ahead for TLS must be. More would be taken for
+/// something that was said inside TLS.
+pub(crate) fn is_single_line(input: &[u8]) -> bool {
+    input.ends_with(b"\r\n") && memchr::memchr(b'\n', input) == Some(input.len() - 1)
+}
+
 impl Outcome {
+    /// The reply in `input` is no go-ahead for TLS.
+    pub(crate) fn no_tls(input: &mut BytesMut) -> Self {
+        Self::NoTls { reply: input.split().freeze() }
+    }
+
     /// The reply in `input` is a refusal, all of whose text is shown.
     pub(crate) fn refused(input: &mut BytesMut) -> Self {
         Self::Refused { reply: input.split().freeze(), shown_from: 0 }

@@ -19,6 +19,7 @@ pub mod line;
 mod line_front;
 pub mod login;
 pub mod pop3;
+pub mod proxy_protocol;
 pub mod sasl;
 pub mod secret;
 pub mod settings;

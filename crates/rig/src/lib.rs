@@ -3,7 +3,7 @@
 //! A [`Client`] and the scripted servers [`Backend`] and [`AuthServer`] say and expect bytes that the test spells out.
 //! They know no protocol and use none of our crates, so a wrong idea cannot hide at both ends. [`Proxy`] starts gatepost
 //! or the original from the same configuration text, [`real`] starts Dovecot and Postfix, [`tool`] runs other people's
-//! clients.
+//! clients. [`DnsServer`] answers, or lies, over DNS.
 //!
 //! Rules that hold for all of them:
 //!
@@ -24,6 +24,7 @@ pub mod backend;
 mod bytes;
 pub mod client;
 mod eventually;
+pub mod dns;
 mod gate;
 mod ledger;
 pub mod port;
@@ -40,6 +41,7 @@ pub use auth_server::{AuthServer, Request};
 pub use backend::Backend;
 pub use bytes::show;
 pub use client::Client;
+pub use dns::DnsServer;
 pub use eventually::eventually;
 pub use gate::Gate;
 pub use process::Process;

@@ -1,15 +1,15 @@
 //! Names to addresses: the system's resolver, and a memory of its answers that all threads share.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
 use super::{Addresses, Pending, Resolve};
+use crate::dns::shelf::Shelf;
 
 /// How long an answer of the system's resolver is believed. It does not tell the TTL of the records.
 pub const SYSTEM_TTL: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub const REFRESH_TIME: Duration = Duration::from_secs(2);
 /// How long old addresses serve on while no new ones can be had.
 pub const STALE_TIME: Duration = Duration::from_hours(1);
 
-/// How long a name is left alone after a failure.
+/// How long a name is left alone after a failure (RFC 9520, section 3.2, wants a second at least).
 pub const FAILURE_TIME: Duration = Duration::from_secs(1);
 
 /// Most names that are remembered.
@@ -58,13 +58,7 @@ impl Resolve for SystemResolver {
 /// Costs less than a kilobyte per name, and at most [`MOST_NAMES`] names.
 pub struct CachedResolver<R> {
     inner: R,
-    names: Mutex<HashMap<String, Name>>,
-}
-
-/// A name and when it was asked for last.
-struct Name {
-    entry: Arc<Entry>,
-    used: Instant,
+    names: Shelf<String, Entry>,
 }
 
 /// What is known of one name.
@@ -95,11 +89,11 @@ struct Failed {
 impl<R: Resolve> CachedResolver<R> {
     /// Remembers the answers of `inner`.
     pub fn new(inner: R) -> Self {
-        Self { inner, names: Mutex::default() }
+        Self { inner, names: Shelf::new(MOST_NAMES) }
     }
 
     async fn look_up(&self, host: &str) -> io::Result<Addresses> {
-        let entry = self.entry(host);
+        let entry = self.names.entry(host);
         if let Some(answer) = entry.known().settled() {
             return answer;
         }
@@ -121,20 +115,6 @@ impl<R: Resolve> CachedResolver<R> {
         let answer = self.inner.resolve(host).await;
         entry.known().learn(&answer);
         answer
-    }
-
-    fn entry(&self, host: &str) -> Arc<Entry> {
-        let mut names = lock(&self.names);
-        if let Some(name) = names.get_mut(host) {
-            name.used = Instant::now();
-            return Arc::clone(&name.entry);
-        }
-        if names.len() >= MOST_NAMES {
-            forget_oldest(&mut names);
-        }
-        let entry = Arc::<Entry>::default();
-        names.insert(host.to_owned(), Name { entry: Arc::clone(&entry), used: Instant::now() });
-        entry
     }
 }
 
@@ -174,13 +154,6 @@ impl Known {
             }
             Err(error) => self.failed = Some(Failed { kind: error.kind(), reason: error.to_string(), at }),
         }
-    }
-}
-
-fn forget_oldest(names: &mut HashMap<String, Name>) {
-    let oldest = names.iter().min_by_key(|(_, name)| name.used).map(|(host, _)| host.clone());
-    if let Some(host) = oldest {
-        names.remove(&host);
     }
 }
 
@@ -308,21 +281,6 @@ mod tests {
         let (a, b, c) = tokio::join!(resolved(&cache), resolved(&cache), resolved(&cache));
         assert_eq!([a.0, b.0, c.0], [Ok(1); 3]);
         assert_eq!(cache.inner.asked.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_name_that_was_not_wanted_for_longest_is_forgotten_first() {
-        let cache = cache(Answer::Address(1));
-        for number in 0..MOST_NAMES {
-            cache.resolve(&format!("{number}.example")).await.expect("an address");
-            advance(Duration::from_millis(1)).await;
-        }
-        cache.resolve("0.example").await.expect("an address");
-        advance(Duration::from_millis(1)).await;
-        cache.resolve("another.example").await.expect("an address");
-        let names = lock(&cache.names);
-        assert_eq!(names.len(), MOST_NAMES);
-        assert!(names.contains_key("0.example") && !names.contains_key("1.example"));
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
 pub struct Back {
     tag: Tag,
     limit: usize,
+    starttls: bool,
     action: Action,
     /// The input begins with untagged lines of this many bytes, which were looked at.
     passed: usize,
@@ -31,6 +32,12 @@ pub struct Back {
 enum State {
     /// The greeting; nothing was said yet.
     Greeting(Identity),
+    /// The tagged go-ahead for TLS.
+    Starttls(Identity),
+    /// TLS is to begin, and no reply is waited for.
+    Securing(Identity),
+    /// TLS is up, and no reply is waited for.
+    Secured(Identity),
     /// The prompt for the user's name.
     User(Bytes, Secret),
     /// The prompt for the password.
@@ -40,6 +47,9 @@ enum State {
     /// Nothing.
     Over,
 }
+
+/// The tag of STARTTLS; the client's own is for LOGIN.
+const STARTTLS_TAG: &[u8] = b"TLS";
 
 /// What a line of the upstream is.
 enum Line {
@@ -54,7 +64,14 @@ enum Line {
 impl Back {
     /// Logs in as `identity` by a command of this tag. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(tag: Tag, identity: Identity, limit: usize) -> Self {
-        Self { tag, limit, action: Action::Connecting, passed: 0, state: State::Greeting(identity) }
+        let state = State::Greeting(identity);
+        Self { tag, limit, starttls: false, action: Action::Connecting, passed: 0, state }
+    }
+
+    /// Begins TLS with STARTTLS (RFC 9051, section 6.2.1) before anything else, and does nothing without it.
+    pub const fn with_starttls(mut self) -> Self {
+        self.starttls = true;
+        self
     }
 
     /// What is being done, for the log.
@@ -69,12 +86,9 @@ impl Back {
             // `* PREAUTH` would be somebody else's session, and is what attackers send.
             State::Greeting(_) if starts_with(line, b"* OK") => Line::Awaited,
             State::Greeting(_) => refusal,
+            State::Starttls(_) if is_ok(line, STARTTLS_TAG) => Line::Awaited,
             State::User(..) | State::Password(_) if line.starts_with(b"+") => Line::Awaited,
-            State::Completion
-                if line.strip_prefix(self.tag.as_ref()).is_some_and(|rest| starts_with(rest, b" OK")) =>
-            {
-                Line::Awaited
-            }
+            State::Completion if is_ok(line, self.tag.as_ref()) => Line::Awaited,
             State::Completion
                 if line.strip_prefix(self.tag.as_ref()).is_some_and(|rest| rest.starts_with(b" ")) =>
             {
@@ -87,10 +101,13 @@ impl Back {
 
     /// The line that was waited for ends at `end` of the input. An outcome ends the dialogue.
     fn proceed(&mut self, end: usize, input: &mut BytesMut, output: &mut BytesMut) -> Option<Outcome> {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        if matches!(state, State::Completion | State::Over) {
-            return Some(Outcome::LoggedIn { reply: input.split().freeze() });
-        }
+        let state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Starttls(identity) => return self.secure(identity, end, input),
+            State::Completion | State::Over => {
+                return Some(Outcome::LoggedIn { reply: input.split().freeze() });
+            }
+            state => state,
+        };
         // What is there already was not said in answer to what is going to be sent.
         if !is_untagged(&input[end..]) {
             return Some(Outcome::Refused { reply: input.split().freeze(), shown_from: end });
@@ -100,9 +117,25 @@ impl Back {
         self.send(state, output).err()
     }
 
+    /// The go-ahead ends at `end`. What comes behind it in clear must not be taken for something inside TLS.
+    fn secure(&mut self, identity: Identity, end: usize, input: &mut BytesMut) -> Option<Outcome> {
+        if end != input.len() {
+            return Some(Outcome::no_tls(input));
+        }
+        input.clear();
+        self.passed = 0;
+        self.state = State::Securing(identity);
+        None
+    }
+
     fn send(&mut self, state: State, output: &mut BytesMut) -> Result<(), Outcome> {
         match state {
-            State::Greeting(Identity { user, password }) => {
+            State::Greeting(identity) if self.starttls => {
+                write(output, &[STARTTLS_TAG, b" STARTTLS"]);
+                self.action = Action::SendingStarttls;
+                self.state = State::Starttls(identity);
+            }
+            State::Greeting(Identity { user, password }) | State::Secured(Identity { user, password }) => {
                 let password = password.ok_or(Outcome::NoPassword)?;
                 // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that
                 // takes it for the end would log in somebody else.
@@ -123,9 +156,14 @@ impl Back {
                 self.action = Action::SendingPassword;
                 self.state = State::Completion;
             }
-            State::Completion | State::Over => {}
+            State::Starttls(_) | State::Securing(_) | State::Completion | State::Over => {}
         }
         Ok(())
+    }
+
+    /// Whether TLS is still to begin.
+    const fn is_in_clear(&self) -> bool {
+        self.starttls && matches!(self.state, State::Greeting(_) | State::Starttls(_))
     }
 
     fn end(&mut self, outcome: Outcome) -> Want<Outcome> {
@@ -139,13 +177,23 @@ impl Dialogue for Back {
     type Answer = Infallible;
 
     fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if matches!(self.state, State::Over) {
-            return Want::Close;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return Want::Close,
+            secured @ State::Secured(_) => {
+                if let Err(outcome) = self.send(secured, output) {
+                    return self.end(outcome);
+                }
+            }
+            waiting => self.state = waiting,
         }
         if !input.is_empty() {
             self.action = Action::ReadingResponse;
         }
         loop {
+            if matches!(self.state, State::Securing(_)) {
+                self.action = Action::SendingStarttls;
+                return Want::Tls;
+            }
             let visible = &input[..input.len().min(self.limit)];
             let Some(end) = next_end(visible, self.passed) else {
                 if input.len() < self.limit {
@@ -160,6 +208,7 @@ impl Dialogue for Back {
                         return self.end(outcome);
                     }
                 }
+                Line::Refusal { .. } if self.is_in_clear() => return self.end(Outcome::no_tls(input)),
                 Line::Refusal { shown_from } => {
                     let reply = input.split_to(end).freeze();
                     input.clear();
@@ -173,7 +222,16 @@ impl Dialogue for Back {
         match answer {}
     }
 
-    fn secured(&mut self) {}
+    fn secured(&mut self) {
+        if let State::Securing(identity) = std::mem::replace(&mut self.state, State::Over) {
+            self.state = State::Secured(identity);
+        }
+    }
+}
+
+/// Whether `line` is the OK to the command of `tag`.
+fn is_ok(line: &[u8], tag: &[u8]) -> bool {
+    line.strip_prefix(tag).is_some_and(|rest| starts_with(rest, b" OK"))
 }
 
 /// Where the line that begins at `from` ends, behind its CRLF. An LF alone does not end it, as in the originals.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::BytesMut;
 
-use crate::back::Reading;
+use crate::back::{Reading, is_single_line};
 use crate::line::write;
 use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
 
@@ -14,6 +14,7 @@ use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
 #[derive(Debug)]
 pub struct Back {
     limit: usize,
+    starttls: bool,
     action: Action,
     state: State,
 }
@@ -22,6 +23,12 @@ pub struct Back {
 #[derive(Debug)]
 enum State {
     Greeting(Identity),
+    /// The go-ahead for TLS.
+    Stls(Identity),
+    /// TLS is to begin, and no reply is waited for.
+    Securing(Identity),
+    /// TLS is up, and no reply is waited for.
+    Secured(Identity),
     User(Secret),
     Pass,
     Over,
@@ -30,7 +37,12 @@ enum State {
 impl Back {
     /// Logs in as `identity`. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(identity: Identity, limit: usize) -> Self {
-        Self { limit, action: Action::Connecting, state: State::Greeting(identity) }
+        Self { limit, starttls: false, action: Action::Connecting, state: State::Greeting(identity) }
+    }
+
+    /// Begins TLS with STLS (RFC 2595, section 4) before anything else, and does nothing without it.
+    pub fn with_starttls(self) -> Self {
+        Self { starttls: true, ..self }
     }
 
     /// What is being done, for the log.
@@ -41,22 +53,48 @@ impl Back {
     /// All of `input` is the reply to the last command.
     fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
         let state = std::mem::replace(&mut self.state, State::Over);
-        if !input.starts_with(b"+OK") {
-            return Want::Answer(Outcome::refused(input));
+        match state {
+            State::Greeting(identity) if self.starttls => return self.stls(identity, input, output),
+            State::Stls(identity) => return self.secure(identity, input),
+            _ if !input.starts_with(b"+OK") => return Want::Answer(Outcome::refused(input)),
+            _ => {}
         }
         let reply = input.split();
         match state {
-            State::Greeting(identity) => self.greeted(identity, output),
+            State::Greeting(identity) => self.authenticate(identity, output),
             State::User(password) => {
                 write(output, &[b"PASS ", password.expose()]);
                 self.sent(Action::SendingPassword, State::Pass)
             }
             State::Pass => Want::Answer(Outcome::LoggedIn { reply: reply.freeze() }),
-            State::Over => Want::Close,
+            State::Stls(_) | State::Securing(_) | State::Secured(_) | State::Over => Want::Close,
         }
     }
 
-    fn greeted(&mut self, Identity { user, password }: Identity, output: &mut BytesMut) -> Want<Outcome> {
+    fn stls(&mut self, identity: Identity, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
+        if !input.starts_with(b"+OK") {
+            return Want::Answer(Outcome::no_tls(input));
+        }
+        input.clear();
+        write(output, &[b"STLS"]);
+        self.sent(Action::SendingStarttls, State::Stls(identity))
+    }
+
+    fn secure(&mut self, identity: Identity, input: &mut BytesMut) -> Want<Outcome> {
+        if !input.starts_with(b"+OK") || !is_single_line(input) {
+            return Want::Answer(Outcome::no_tls(input));
+        }
+        input.clear();
+        self.state = State::Securing(identity);
+        self.action = Action::SendingStarttls;
+        Want::Tls
+    }
+
+    fn authenticate(
+        &mut self,
+        Identity { user, password }: Identity,
+        output: &mut BytesMut,
+    ) -> Want<Outcome> {
         let Some(password) = password else { return Want::Answer(Outcome::NoPassword) };
         // In POP3 there is no way to say these bytes: a line end in a user name would begin another command.
         if !is_sendable(&user) || !is_sendable(password.expose()) {
@@ -78,8 +116,14 @@ impl Dialogue for Back {
     type Answer = Infallible;
 
     fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if matches!(self.state, State::Over) {
-            return Want::Close;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return Want::Close,
+            State::Securing(identity) => {
+                self.state = State::Securing(identity);
+                return Want::Tls;
+            }
+            State::Secured(identity) => return self.authenticate(identity, output),
+            waiting => self.state = waiting,
         }
         if !input.is_empty() {
             self.action = Action::ReadingResponse;
@@ -98,7 +142,11 @@ impl Dialogue for Back {
         match answer {}
     }
 
-    fn secured(&mut self) {}
+    fn secured(&mut self) {
+        if let State::Securing(identity) = std::mem::replace(&mut self.state, State::Over) {
+            self.state = State::Secured(identity);
+        }
+    }
 }
 
 fn is_sendable(bytes: &[u8]) -> bool {
@@ -161,6 +209,37 @@ mod tests {
             .sends("\r\n")
             .asks(refused("-ERR no\r\n"))
             .check_uncut();
+    }
+
+    fn securing() -> Transcript<Back> {
+        let identity =
+            || Identity { user: Bytes::from_static(b"u"), password: Some(Secret::from(&b"p"[..])) };
+        Transcript::of(move || Back::new(identity(), 64).with_starttls()).holds_less_than(64)
+    }
+
+    #[test]
+    fn tls_is_begun_before_the_name_is_said() {
+        securing()
+            .trades("+OK ready\r\n", "STLS\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingStarttls))
+            .sends("+OK begin\r\n")
+            .upgrades()
+            .receives("USER u\r\n")
+            .trades("+OK\r\n", "PASS p\r\n")
+            .sends("+OK in\r\n")
+            .asks(Outcome::LoggedIn { reply: Bytes::from_static(b"+OK in\r\n") })
+            .check();
+    }
+
+    #[test]
+    fn without_tls_nothing_is_said_and_nothing_is_passed_on() {
+        let no_tls = |reply: &'static str| Outcome::NoTls { reply: Bytes::from_static(reply.as_bytes()) };
+        for reply in ["-ERR no\r\n", "* PREAUTH\r\n"] {
+            securing().sends(reply).asks(no_tls(reply)).check();
+            securing().trades("+OK\r\n", "STLS\r\n").sends(reply).asks(no_tls(reply)).check();
+        }
+        let injected = "+OK begin\r\n+OK logged in\r\n";
+        securing().trades("+OK\r\n", "STLS\r\n").sends(injected).asks(no_tls(injected)).check_uncut();
     }
 
     #[test]

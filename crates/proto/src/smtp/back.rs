@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reply;
-use crate::back::Reading;
+use crate::back::{Reading, is_single_line};
 use crate::line::write;
 use crate::{Action, Dialogue, Envelope, Identity, Outcome, Want, sasl};
 
@@ -42,6 +42,8 @@ pub struct Facts {
 pub struct Back {
     facts: Facts,
     limit: usize,
+    /// TLS is still to begin.
+    starttls: bool,
     action: Action,
     state: State,
 }
@@ -51,6 +53,11 @@ pub struct Back {
 enum State {
     Connect,
     Helo,
+    Starttls,
+    /// TLS is to begin, and no reply is waited for.
+    Securing,
+    /// TLS is up, and no reply is waited for.
+    Secured,
     Xclient,
     ClientHelo,
     Auth,
@@ -62,7 +69,13 @@ enum State {
 impl Back {
     /// Logs in by these facts. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(facts: Facts, limit: usize) -> Self {
-        Self { facts, limit, action: Action::Connecting, state: State::Connect }
+        Self { facts, limit, starttls: false, action: Action::Connecting, state: State::Connect }
+    }
+
+    /// Begins TLS with STARTTLS (RFC 3207) right behind EHLO, and does nothing without it.
+    pub fn with_starttls(mut self) -> Self {
+        self.starttls = true;
+        self
     }
 
     /// What is being done, for the log.
@@ -74,24 +87,34 @@ impl Back {
     fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
         if !self.state.accepts(input) {
             self.state = State::Over;
-            return Want::Answer(Outcome::refused(input));
+            let in_clear = self.starttls;
+            return Want::Answer(if in_clear { Outcome::no_tls(input) } else { Outcome::refused(input) });
         }
         let reply = input.split().freeze();
         match self.state {
             State::Connect => self.helo(output),
+            State::Helo if self.starttls => {
+                write(output, &[b"STARTTLS"]);
+                self.sent(Action::SendingStarttls, State::Starttls)
+            }
+            State::Starttls => {
+                self.action = Action::SendingStarttls;
+                self.state = State::Securing;
+                Want::Tls
+            }
             State::Helo if self.facts.xclient => self.xclient(output),
             State::Xclient if !self.facts.helo.is_empty() => self.client_helo(output),
             State::Helo | State::Xclient | State::ClientHelo => self.introduced(output),
             State::Mail => self.rcpt(output),
             State::Auth => self.over(Outcome::LoggedIn { reply: Bytes::from_static(reply::AUTHENTICATED) }),
             State::Rcpt => self.over(Outcome::LoggedIn { reply }),
-            State::Over => Want::Close,
+            State::Securing | State::Secured | State::Over => Want::Close,
         }
     }
 
     /// EHLO wherever what comes later may be an extension.
     fn helo(&mut self, output: &mut BytesMut) -> Want<Outcome> {
-        let extended = self.facts.xclient || self.facts.esmtp;
+        let extended = self.facts.xclient || self.facts.esmtp || self.starttls;
         write(output, &[verb(extended), self.facts.server_name.as_bytes()]);
         self.sent(Action::SendingHelo, State::Helo)
     }
@@ -168,11 +191,12 @@ impl State {
     /// Whether the reply begins with a code that lets the login go on. Any reply to RCPT is for the client.
     fn accepts(self, reply: &[u8]) -> bool {
         let codes: &[&[u8]] = match self {
+            Self::Starttls => return reply.starts_with(b"220") && is_single_line(reply),
             Self::Connect => &[b"220"],
             Self::Helo | Self::ClientHelo | Self::Mail => &[b"250"],
             Self::Xclient => &[b"220", b"250"],
             Self::Auth => &[b"235"],
-            Self::Rcpt | Self::Over => return true,
+            Self::Rcpt | Self::Securing | Self::Secured | Self::Over => return true,
         };
         codes.iter().any(|code| reply.starts_with(code))
     }
@@ -183,8 +207,11 @@ impl Dialogue for Back {
     type Answer = Infallible;
 
     fn step(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if self.state == State::Over {
-            return Want::Close;
+        match self.state {
+            State::Over => return Want::Close,
+            State::Securing => return Want::Tls,
+            State::Secured => return self.helo(output),
+            _ => {}
         }
         if !input.is_empty() {
             self.action = Action::ReadingResponse;
@@ -200,7 +227,12 @@ impl Dialogue for Back {
         match answer {}
     }
 
-    fn secured(&mut self) {}
+    fn secured(&mut self) {
+        if self.state == State::Securing {
+            self.starttls = false;
+            self.state = State::Secured;
+        }
+    }
 }
 
 const fn verb(extended: bool) -> &'static [u8] {
@@ -277,6 +309,39 @@ mod tests {
             .sends("250-be\r\n250 XCLIENT\r\n")
             .asks(authenticated())
             .check();
+    }
+
+    fn securing() -> Transcript<Back> {
+        let facts = Facts { auth: true, xclient: false, esmtp: false, ..facts() };
+        Transcript::of(move || Back::new(facts.clone(), 128).with_starttls()).holds_less_than(128)
+    }
+
+    #[test]
+    fn tls_is_begun_behind_ehlo_and_all_is_said_anew_inside() {
+        securing()
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .trades("250-be\r\n250 STARTTLS\r\n", "STARTTLS\r\n")
+            .inspects(|back| assert_eq!(back.action(), Action::SendingStarttls))
+            .sends("220 go\r\n")
+            .upgrades()
+            .receives("HELO mx.example\r\n")
+            .trades("250 be\r\n", "AUTH PLAIN AHUAcA==\r\n")
+            .sends("235 in\r\n")
+            .asks(authenticated())
+            .check();
+    }
+
+    #[test]
+    fn without_tls_nothing_is_said_and_nothing_is_passed_on() {
+        let no_tls = |reply: &'static str| Outcome::NoTls { reply: Bytes::from_static(reply.as_bytes()) };
+        let greeted = || securing().trades("220 ready\r\n", "EHLO mx.example\r\n");
+        let asked = || greeted().trades("250 be\r\n", "STARTTLS\r\n");
+        securing().sends("554 no\r\n").asks(no_tls("554 no\r\n")).check();
+        greeted().sends("502 no\r\n").asks(no_tls("502 no\r\n")).check();
+        asked().sends("454 later\r\n").asks(no_tls("454 later\r\n")).check();
+        asked().sends("235 in\r\n").asks(no_tls("235 in\r\n")).check();
+        let injected = "220 go\r\n250 be\r\n";
+        asked().sends(injected).asks(no_tls(injected)).check_uncut();
     }
 
     #[test]

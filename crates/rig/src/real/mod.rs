@@ -5,6 +5,7 @@
 
 mod dovecot;
 mod postfix;
+mod unbound;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 pub use dovecot::Dovecot;
 pub use postfix::Postfix;
+pub use unbound::Unbound;
 
 /// Who owns mail that is delivered.
 const OWNER: &str = "mail";

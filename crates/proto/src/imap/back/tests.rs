@@ -62,6 +62,41 @@ fn all_of_the_last_reply_goes_to_the_client() {
     sent().sends("a OK done\r\n* 3 EXI").asks(logged_in("a OK done\r\n* 3 EXI")).leaves("").check_uncut();
 }
 
+/// A session that is to begin TLS.
+fn securing() -> Transcript<Back> {
+    Transcript::of(|| Back::new(tag("a"), identity(b"u", b"p"), LIMIT).with_starttls()).holds_less_than(LIMIT)
+}
+
+#[test]
+fn tls_is_begun_before_the_name_is_said() {
+    securing()
+        .trades("* OK ready\r\n", "TLS STARTTLS\r\n")
+        .inspects(|back| assert_eq!(back.action(), Action::SendingStarttls))
+        .sends("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nTLS OK begin\r\n")
+        .upgrades()
+        .receives("a LOGIN {1}\r\n")
+        .trades("+\r\n", "u {1}\r\n")
+        .trades("+\r\n", "p\r\n")
+        .sends("a OK in\r\n")
+        .asks(logged_in("a OK in\r\n"))
+        .check();
+}
+
+#[test]
+fn without_tls_nothing_is_said_and_nothing_is_passed_on() {
+    let no_tls = |reply: &'static str| Outcome::NoTls { reply: reply.into() };
+    for greeting in ["* PREAUTH hi\r\n", "* BYE no\r\n", "TLS OK\r\n"] {
+        securing().sends(greeting).asks(no_tls(greeting)).check();
+    }
+    let asked = || securing().trades("* OK\r\n", "TLS STARTTLS\r\n");
+    for reply in ["TLS NO\r\n", "TLS BAD unknown\r\n", "a OK in\r\n", "* BYE\r\n", "* PREAUTH\r\n", "+\r\n"] {
+        asked().sends(reply).asks(no_tls(reply)).check();
+    }
+    for injected in ["TLS OK\r\na OK in\r\n", "TLS OK\r\n* CAPABILITY AUTH=PLAIN\r\n", "TLS OK\r\n+"] {
+        asked().sends(injected).asks(no_tls(injected)).check_uncut();
+    }
+}
+
 #[test]
 fn untagged_lines_are_passed_over_wherever_they_come() {
     session()

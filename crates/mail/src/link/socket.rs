@@ -1,0 +1,97 @@
+//! The bare socket under a link: what TCP and unix streams have in common. It knows nothing of TLS.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::address::{ClientAddr, Endpoint};
+
+/// A connected stream.
+#[derive(Debug)]
+pub(super) enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a unix socket.
+    Unix(UnixStream),
+}
+
+/// Calls a method of the stream inside, whichever it is.
+macro_rules! each {
+    ($socket:expr, $stream:ident => $body:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $body,
+            Socket::Unix($stream) => $body,
+        }
+    };
+}
+
+impl Socket {
+    /// Connects to `endpoint`; TCP without Nagle's delay.
+    pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Tcp(addr) => {
+                let stream = TcpStream::connect(addr).await?;
+                stream.set_nodelay(true)?;
+                Ok(Self::Tcp(stream))
+            }
+            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+        }
+    }
+
+    /// The other end, as a client.
+    pub(super) fn client_addr(&self) -> io::Result<ClientAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map(ClientAddr::Tcp),
+            Self::Unix(_) => Ok(ClientAddr::Unix),
+        }
+    }
+
+    /// This end, if it is TCP.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Turns SO_KEEPALIVE on or off; nothing on unix sockets.
+    pub(super) fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_keepalive(on),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Waits until a read will not block.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        each!(self, stream => stream.readable().await)
+    }
+
+    /// Polls for the same.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_read_ready(cx))
+    }
+
+    /// Polls until a write will not block.
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_write_ready(cx))
+    }
+
+    /// Reads what is there; 0 is the end, `WouldBlock` is nothing.
+    pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        each!(self, stream => stream.try_read(into))
+    }
+
+    /// Writes what fits; `WouldBlock` is nothing.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        each!(self, stream => stream.try_write(bytes))
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        each!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
+    }
+}
