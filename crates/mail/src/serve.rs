@@ -17,7 +17,7 @@ use crate::generation::Generation;
 use crate::link::Link;
 use crate::listener::{self, Bound, Listener};
 use crate::session::{self, Accepted};
-use crate::settings::Listen;
+use crate::settings::{Door, Listen};
 use crate::slots::Slots;
 
 /// What the serving threads are to do; later ones are stronger.
@@ -62,11 +62,11 @@ impl Workers {
         let shared = Arc::new(Shared { generation, slots, connections: AtomicU64::new(1), orders });
         let mut workers = Self { threads: Vec::new(), orders: sender };
         for number in 0..threads {
-            let doors: Vec<_> = sockets.iter_mut().filter_map(Bound::door).collect();
+            let sockets: Vec<_> = sockets.iter_mut().filter_map(Bound::share).collect();
             let shared = Arc::clone(&shared);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let serve = move || {
-                runtime.block_on(serve(shared, doors));
+                runtime.block_on(serve(shared, sockets));
                 // A name that is being looked up must not hold up the end.
                 runtime.shutdown_background();
             };
@@ -105,19 +105,19 @@ impl Workers {
 
 impl Bound {
     /// A socket for one thread and what it listens for.
-    fn door(&mut self) -> Option<(Arc<Listen>, Socket)> {
+    fn share(&mut self) -> Option<(Arc<Listen>, Socket)> {
         let socket = self.take()?;
         Some((Arc::clone(&self.listen), socket))
     }
 }
 
 /// One thread's work, until it is ordered to go.
-async fn serve(shared: Arc<Shared>, doors: Vec<(Arc<Listen>, Socket)>) {
+async fn serve(shared: Arc<Shared>, sockets: Vec<(Arc<Listen>, Socket)>) {
     let mut orders = shared.orders.clone();
     // Every session holds a sender, so that the last one's end is seen.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     let mut acceptors = JoinSet::new();
-    for (listen, socket) in doors {
+    for (listen, socket) in sockets {
         match Listener::new(socket, &listen.endpoint) {
             Ok(listener) => {
                 acceptors.spawn(accept(listener, listen, Arc::clone(&shared), alive.clone()));
@@ -168,13 +168,14 @@ fn admit(
         shared.tell(listen, &ProcessEvent::NoSlot { limit: shared.slots.limit() });
         return;
     };
-    let (server, address) = server_for(&link, listen);
+    let (door, server) = door(&link, listen);
     tokio::spawn(session::run(Accepted {
         link,
         client,
-        server: address,
+        server,
+        door,
         connection: shared.connections.fetch_add(1, Ordering::Relaxed),
-        service: Arc::clone(&shared.generation.services[server]),
+        service: Arc::clone(&shared.generation.services[door.server]),
         slots: Arc::clone(&shared.slots),
         slot,
         orders: shared.orders.clone(),
@@ -185,17 +186,18 @@ fn admit(
 impl Shared {
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        let service = &self.generation.services[listen.server];
+        let service = &self.generation.services[listen.door.server];
         event.tell(&service.log, service.flavour);
     }
 }
 
-/// Which server a connection belongs to, by its local address where one socket stands for several addresses.
-fn server_for(link: &Link, listen: &Listen) -> (usize, Endpoint) {
+/// What a connection has come to, by its local address where one socket stands for several, and that address as
+/// configured.
+fn door(link: &Link, listen: &Listen) -> (Door, Endpoint) {
     let local = if listen.exact.is_empty() { None } else { link.local_addr() };
     let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
     match exact {
-        Some((addr, server)) => (*server, Endpoint::Tcp(*addr)),
-        None => (listen.server, listen.endpoint.clone()),
+        Some((addr, door)) => (*door, Endpoint::Tcp(*addr)),
+        None => (listen.door, listen.endpoint.clone()),
     }
 }

@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::Relay;
 use crate::serve::Order;
+use crate::settings::Door;
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
@@ -31,6 +32,8 @@ pub struct Accepted {
     pub client: ClientAddr,
     /// The listening address that it came to, as configured.
     pub server: Endpoint,
+    /// What comes before the greeting there.
+    pub door: Door,
     /// Its number in the log.
     pub connection: u64,
     /// The server that it came to.
@@ -100,7 +103,7 @@ impl Word {
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, connection, service, slots, slot, orders, alive } = accepted;
+    let Accepted { link, client, server, door: _, connection, service, slots, slot, orders, alive } = accepted;
     let held = Held { slot, orders, alive };
     let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);

@@ -14,7 +14,7 @@ use mail::log::{Log, Sink};
 use mail::serve::{Order, Workers};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
-use mail::settings::{Core, Listen, ProtocolSettings, Proxy, Server};
+use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
 use mail::slots::Slots;
 use proto::sasl::Mechanisms;
 use proto::{Limits, Mechanism, Settings, Starttls};
@@ -117,8 +117,14 @@ fn server(protocol: ProtocolSettings) -> Server {
             smtp_auth: false,
             xclient: true,
             keepalive: false,
+            protocol: None,
+            imap_id: false,
+            pop3_xclient: false,
+            ssl: UpstreamTls::Off,
         },
         greeting_delay: Duration::ZERO,
+        real_ip: RealIp::default(),
+        resolver: None,
         protocol,
     }
 }
@@ -126,7 +132,7 @@ fn server(protocol: ProtocolSettings) -> Server {
 fn listen(front: &Front, server: usize) -> Listen {
     Listen {
         endpoint: Endpoint::Tcp(front.port.address),
-        server,
+        door: Door { server, ssl: false, proxy_protocol: false },
         exact: Vec::new(),
         options: SocketOptions::default(),
     }

@@ -42,8 +42,8 @@ impl Link {
     /// From here on nothing goes out in clear: after an error, or if the future is dropped, writing fails. After an
     /// error the link is good for a [`farewell`](crate::session::farewell) that lets the alert arrive.
     pub async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> Result<Facts, HandshakeError> {
-        let conn = UnbufferedServerConnection::new(config)?;
-        self.shake_hands(Role::Server(conn), Hello::expected()).await
+        let role = UnbufferedServerConnection::new(config).map(Role::Server);
+        self.shake_hands(role, Hello::expected()).await
     }
 
     /// Makes the handshake with an upstream that has to prove that it is `name`, if `config` cares.
@@ -54,14 +54,24 @@ impl Link {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Facts, HandshakeError> {
-        let conn = UnbufferedClientConnection::new(config, name)?;
-        self.shake_hands(Role::Client(conn), Hello::default()).await
+        let role = UnbufferedClientConnection::new(config, name).map(Role::Client);
+        self.shake_hands(role, Hello::default()).await
     }
 
-    async fn shake_hands(&mut self, role: Role, mut hello: Hello) -> Result<Facts, HandshakeError> {
-        if self.tls.is_some() {
-            return Err(Error::General("TLS inside TLS".into()).into());
-        }
+    async fn shake_hands(
+        &mut self,
+        role: Result<Role, Error>,
+        mut hello: Hello,
+    ) -> Result<Facts, HandshakeError> {
+        let role = match role {
+            Ok(role) if self.tls.is_none() => role,
+            refused => {
+                // A link that should have TLS and has not must not be written to.
+                let _ = self.socket.shutdown();
+                let inside = Error::General("TLS inside TLS".into());
+                return Err(refused.err().unwrap_or(inside).into());
+            }
+        };
         let tls = self.tls.insert(Box::new(Tls::new(role)));
         complete(&self.socket, tls, &mut hello).await?;
         Ok(facts(tls.role(), hello.server_name))

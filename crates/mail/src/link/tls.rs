@@ -201,11 +201,11 @@ impl Tls {
             let (now, later) = bytes.split_at(bytes.len().min(into.len() - read));
             into[read..read + now.len()].copy_from_slice(now);
             read += now.len();
-            if !later.is_empty() {
+            if unread.is_empty() && !later.is_empty() {
                 // At once for all that may come: a buffer that grows leaves copies behind that nobody wipes.
                 unread.reserve_exact(most);
-                unread.extend_from_slice(later);
             }
+            unread.extend_from_slice(later);
         };
         let Opened { used, end } = self.role.open(sealed, &mut plain, &mut self.owed);
         self.end = end;

@@ -14,12 +14,24 @@ use crate::address::written::{self, Listening, Malformed};
 pub struct Listen {
     /// Where to bind.
     pub endpoint: Endpoint,
-    /// Index of the server in [`super::Mail::servers`] that a connection belongs to if no exact address matches.
-    pub server: usize,
+    /// What is behind it, for connections that no exact address matches.
+    pub door: Door,
     /// Addresses of the same port without a socket of their own, by the local address of the connection.
-    pub exact: Vec<(std::net::SocketAddr, usize)>,
+    pub exact: Vec<(std::net::SocketAddr, Door)>,
     /// Options of the socket.
     pub options: SocketOptions,
+}
+
+/// What is behind an address: a server, and what comes before its greeting. The flags belong to the address, not to
+/// the server, which may have others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// Index of the server in [`super::Mail::servers`].
+    pub server: usize,
+    /// `ssl`: TLS from the first byte on.
+    pub ssl: bool,
+    /// `proxy_protocol`: a PROXY header comes first.
+    pub proxy_protocol: bool,
 }
 
 /// Parameters of `listen` that are options of the socket.
@@ -308,7 +320,7 @@ impl ListenBlock {
         for socket in guests {
             let at = family(&socket.endpoint).and_then(|family| by_family.get(&family));
             if let (Some(at), Endpoint::Tcp(addr)) = (at, &socket.endpoint) {
-                listens[*at].exact.push((*addr, socket.server));
+                listens[*at].exact.push((*addr, socket.door()));
             }
         }
         listens
@@ -319,10 +331,14 @@ impl Written {
     fn open(&self) -> Listen {
         Listen {
             endpoint: self.endpoint.clone(),
-            server: self.server,
+            door: self.door(),
             exact: Vec::new(),
             options: self.parameters.options.clone(),
         }
+    }
+
+    const fn door(&self) -> Door {
+        Door { server: self.server, ssl: false, proxy_protocol: false }
     }
 }
 

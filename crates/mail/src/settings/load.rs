@@ -117,6 +117,8 @@ impl MailBlock {
                 Protocol::Smtp => smtp::greeting_delay(&inner.smtp, &outer.smtp),
                 Protocol::Imap | Protocol::Pop3 => Duration::ZERO,
             },
+            real_ip: super::RealIp::default(),
+            resolver: None,
             protocol: front(inner, outer, protocol, &core),
             core,
         })

@@ -27,10 +27,13 @@ use proto::Protocol;
 
 pub use auth_http::AuthHttp;
 pub use core::Core;
-pub use listen::Listen;
+pub use listen::{Door, Listen};
 pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, UpstreamTls};
+pub use realip::RealIp;
+
+use crate::dns;
 
 /// Default of the buffer sizes: a memory page of the machines that most run on.
 pub(crate) const PAGE: u64 = 4096;
@@ -57,6 +60,11 @@ pub struct Server {
     pub proxy: Proxy,
     /// `smtp_greeting_delay`; zero in other protocols.
     pub greeting_delay: Duration,
+    /// `set_real_ip_from`.
+    pub real_ip: RealIp,
+    /// `resolver`; the same value for all servers that inherit it, since they share what it knows. `None`: the
+    /// system's, which is not asked for the names of clients.
+    pub resolver: Option<Arc<dns::Settings>>,
     /// The protocol with its own settings.
     pub protocol: ProtocolSettings,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use conf::{Args, Count, Directive, Fault, Mistake, Once, Setting, doc};
+use proto::proxy_protocol::Version;
 
 use super::PAGE;
 
@@ -24,6 +25,26 @@ pub struct Proxy {
     pub xclient: bool,
     /// `so_keepalive`: SO_KEEPALIVE on the upstream's socket.
     pub keepalive: bool,
+    /// `proxy_protocol`: a PROXY header of this version goes before everything else.
+    pub protocol: Option<Version>,
+    /// `proxy_imap_id`: ID with the client's address before LOGIN at IMAP upstreams.
+    pub imap_id: bool,
+    /// `proxy_pop3_xclient`: XCLIENT with the client's address before USER at POP3 upstreams.
+    pub pop3_xclient: bool,
+    /// `proxy_ssl`: whether, and how, TLS is spoken with upstreams, unless the authority says otherwise for a user.
+    pub ssl: UpstreamTls,
+}
+
+/// Whether, and how, TLS is spoken with an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UpstreamTls {
+    /// Not at all.
+    #[default]
+    Off,
+    /// From the first byte on.
+    Implicit,
+    /// By STARTTLS or STLS; without it nothing is said.
+    Starttls,
 }
 
 /// The proxy module as written.
@@ -128,6 +149,10 @@ impl Proxy {
             smtp_auth: server.smtp_auth.or(&mail.smtp_auth, false),
             xclient: server.xclient.or(&mail.xclient, true),
             keepalive: server.keepalive.or(&mail.keepalive, false),
+            protocol: None,
+            imap_id: false,
+            pop3_xclient: false,
+            ssl: UpstreamTls::Off,
         }
     }
 }

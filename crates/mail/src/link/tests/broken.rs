@@ -176,6 +176,21 @@ async fn a_handshake_given_up_leaves_a_link_that_sends_nothing_in_clear() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_cannot_begin_leaves_a_link_that_sends_nothing_in_clear() {
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let mut link = Link::from(near);
+    let mut impossible = server_config(&TLS13);
+    impossible.max_fragment_size = Some(1);
+    let error = link.accept_tls(Arc::new(impossible)).await.unwrap_err();
+    assert_eq!(error.level(), Level::Crit);
+    assert_eq!(link.try_write(b"* OK").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    drop(link);
+    let mut heard = Vec::new();
+    far.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"");
+}
+
+#[tokio::test]
 async fn a_stream_cut_short_is_not_taken_for_whole() {
     for (ours, version) in ALL {
         let (mut link, mut peer, _) = secured(ours, version, UnixStream::pair().unwrap()).await;

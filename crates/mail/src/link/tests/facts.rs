@@ -41,28 +41,54 @@ async fn a_client_without_name_and_protocol_is_fine() {
     assert_eq!(facts.suite, CipherSuite::TLS13_AES_256_GCM_SHA384);
 }
 
+/// Configurations of two sides that both show these chains and believe in each other.
+fn mutual(
+    version: Version,
+    chain: impl Fn(&Identity) -> Vec<CertificateDer<'static>>,
+) -> (ServerConfig, ClientConfig) {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(), provider());
+    let server = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(chain(&PKI.server), PKI.server.key())
+        .unwrap();
+    let client = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots())
+        .with_client_auth_cert(chain(&PKI.client), PKI.client.key())
+        .unwrap();
+    (server, client)
+}
+
 #[tokio::test]
 async fn certificates_of_both_sides_are_told() {
     for (ours, version) in ALL {
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots(), provider());
-        let server = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(PKI.server.chain(), PKI.server.key())
-            .unwrap();
-        let client = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots())
-            .with_client_auth_cert(PKI.client.chain(), PKI.client.key())
-            .unwrap();
+        let (server, client) = mutual(version, Identity::chain);
         let (_link, _peer, facts) = secured_with(ours, server, client, UnixStream::pair().unwrap()).await;
         let shown = match ours {
             Ours::Server => PKI.client.chain(),
             Ours::Client => PKI.server.chain(),
         };
         assert_eq!(facts.certificates, shown);
+    }
+}
+
+/// A chain that takes several records to send. Only its first certificate matters.
+fn long(identity: &Identity) -> Vec<CertificateDer<'static>> {
+    let mut chain = identity.chain();
+    chain.resize(120, PKI.ca.der().clone());
+    assert!(chain.iter().map(|certificate| certificate.len()).sum::<usize>() > 40_000);
+    chain
+}
+
+#[tokio::test]
+async fn certificates_of_many_records_go_both_ways() {
+    for (ours, version) in ALL {
+        let (server, client) = mutual(version, long);
+        let (_link, _peer, facts) = secured_with(ours, server, client, UnixStream::pair().unwrap()).await;
+        assert_eq!(facts.certificates.len(), 120, "{ours:?} {version:?}");
     }
 }
 

@@ -63,8 +63,8 @@ fn front(server: &Server) -> (&'static str, &proto::Settings) {
 fn listens(text: &str) -> Vec<String> {
     let show = |listen: &crate::settings::Listen| {
         let exact: Vec<String> =
-            listen.exact.iter().map(|(addr, server)| format!("{addr}>{server}")).collect();
-        format!("{}>{} [{}]", listen.endpoint, listen.server, exact.join(" "))
+            listen.exact.iter().map(|(addr, door)| format!("{addr}>{}", door.server)).collect();
+        format!("{}>{} [{}]", listen.endpoint, listen.door.server, exact.join(" "))
     };
     settings(text).listens.iter().map(show).collect()
 }
