@@ -2,8 +2,8 @@
 //!
 //! A [`Client`] and the scripted servers [`Backend`] and [`AuthServer`] say and expect bytes that the test spells out.
 //! They know no protocol and use none of our crates, so a wrong idea cannot hide at both ends. [`Proxy`] starts gatepost
-//! or the original from the same configuration text, [`real`] starts Dovecot and Postfix, [`tool`] runs other people's
-//! clients. [`DnsServer`] answers, or lies, over DNS.
+//! or the original from the same configuration text, [`real`] starts Dovecot and Postfix, [`pki`] makes
+//! certificates, [`tool`] runs other people's clients. [`DnsServer`] answers, or lies, over DNS.
 //!
 //! Rules that hold for all of them:
 //!
@@ -26,6 +26,7 @@ pub mod client;
 pub mod dns;
 mod gate;
 mod ledger;
+pub mod pki;
 pub mod port;
 mod process;
 pub mod proxy;

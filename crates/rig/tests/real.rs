@@ -1,7 +1,9 @@
 //! The real backends by themselves: what fails through a proxy has to work without one.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
+use gatepost_rig::pki::{Key, Root};
 use gatepost_rig::real::{Dovecot, Postfix};
 use gatepost_rig::{Client, tool};
 
@@ -91,4 +93,46 @@ fn postfix_believes_xclient() {
     client.exchange("MAIL FROM:<ann@example.test>\r\n", "250 2.1.0 Ok\r\n");
     client.exchange("RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Ok\r\n");
     postfix.wait_for_log("client=unknown[192.0.2.7], sasl_method=XCLIENT, sasl_username=ann");
+}
+
+/// Runs curl as the first user; it trusts `root` alone, and finds `mail.example.test` at `at`.
+fn curl_tls(root: &Root, url: &str, at: SocketAddr, options: &[&str]) -> tool::Ran {
+    let place = format!("mail.example.test:{}:{}", at.port(), at.ip());
+    let mut curl = Command::new("curl");
+    curl.args(["-sSv", "--user", "ann:secret one", "--resolve", &place, "--cacert"]).arg(root.certificate());
+    tool::run(curl.args(options).arg(format!("{url}://mail.example.test:{}", at.port())), &[])
+}
+
+#[test]
+fn both_speak_tls_at_once_and_when_asked() {
+    let root = Root::new(Key::Ec, "Test root");
+    for key in [Key::Ec, Key::Rsa] {
+        let identity = root.server(key, &["mail.example.test"]);
+        let dovecot = Dovecot::setup(USERS).tls(&identity).start();
+        let postfix = Postfix::setup(&dovecot).tls(&identity).start();
+        for (url, at) in [
+            ("imaps", dovecot.imaps()),
+            ("pop3s", dovecot.pop3s()),
+            ("smtps", postfix.smtps()),
+            ("imap", dovecot.imap()),
+            ("pop3", dovecot.pop3()),
+            ("smtp", postfix.smtp()),
+        ] {
+            // Postfix has no HELP, which is what curl would ask otherwise.
+            let request = if url.starts_with("smtp") { &["-X", "NOOP"][..] } else { &[] };
+            let ran = curl_tls(&root, url, at, &[&["--ssl-reqd"], request].concat()).succeeded();
+            assert!(ran.stderr.contains("SSL certificate verify ok."), "{url}: {}", ran.stderr);
+        }
+        assert!(dovecot.log().contains(", TLS, "), "{}", dovecot.log());
+        curl_tls(&root, "imap", dovecot.imap(), &[]).succeeded();
+    }
+}
+
+#[test]
+fn clients_refuse_what_they_cannot_verify() {
+    let root = Root::new(Key::Ec, "Test root");
+    let identity = root.expired_server(Key::Ec, &["mail.example.test"]);
+    let dovecot = Dovecot::setup(USERS).tls(&identity).start();
+    let ran = curl_tls(&root, "imaps", dovecot.imaps(), &[]).failed();
+    assert!(ran.stderr.contains("certificate has expired"), "{}", ran.stderr);
 }

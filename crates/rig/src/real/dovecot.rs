@@ -7,16 +7,77 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::{OWNER, account, directory, owned};
+use crate::pki::Identity;
 use crate::{Process, port};
 
-/// A running Dovecot with mailboxes of its own, in clear, with every mechanism that the proxy can use.
+/// A running Dovecot with mailboxes of its own and every mechanism that the proxy can use.
 #[derive(Debug)]
 pub struct Dovecot {
     _process: Process,
     directory: TempDir,
+    places: Places,
+    users: Vec<String>,
+}
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug)]
+struct Places {
     imap: SocketAddr,
     pop3: SocketAddr,
-    users: Vec<String>,
+    tls: Option<TlsPlaces>,
+}
+
+/// Where it listens for TLS from the first byte on.
+#[derive(Clone, Copy, Debug)]
+struct TlsPlaces {
+    imaps: SocketAddr,
+    pop3s: SocketAddr,
+}
+
+/// A Dovecot to be started.
+#[derive(Debug)]
+#[must_use = "nothing runs before it is started"]
+pub struct DovecotSetup<'a> {
+    users: &'a [(&'a str, &'a str)],
+    tls: Option<&'a Identity>,
+}
+
+impl<'a> DovecotSetup<'a> {
+    /// Shows this certificate, and offers STARTTLS and STLS too. Logins in clear stay allowed.
+    pub fn tls(self, identity: &'a Identity) -> Self {
+        Self { tls: Some(identity), ..self }
+    }
+
+    /// Starts Dovecot and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Dovecot {
+        let directory = directory();
+        let places = Places::free(self.tls.is_some());
+        owned(&directory.path().join("mail"), OWNER, None);
+        let lines = self.users.iter().map(|(user, password)| format!("{user}:{{PLAIN}}{password}"));
+        write(&directory, "users", &lines.collect::<Vec<_>>().join("\n"));
+        write(&directory, "conf", &configuration(&directory, places, self.tls));
+        let process = launch(&directory);
+        let ready = process.wait_until(|| places.all().all(port::listens));
+        let users = self.users.iter().map(|(user, _)| (*user).to_owned()).collect();
+        let dovecot = Dovecot { _process: process, directory, places, users };
+        if let Err(why) = ready {
+            panic!("{why}\n{}", dovecot.log());
+        }
+        dovecot
+    }
+}
+
+impl Places {
+    fn free(tls: bool) -> Self {
+        let tls = tls.then(|| TlsPlaces { imaps: port::free(), pop3s: port::free() });
+        Self { imap: port::free(), pop3: port::free(), tls }
+    }
+
+    fn all(self) -> impl Iterator<Item = SocketAddr> {
+        let tls = self.tls.into_iter().flat_map(|tls| [tls.imaps, tls.pop3s]);
+        [self.imap, self.pop3].into_iter().chain(tls)
+    }
 }
 
 impl Dovecot {
@@ -25,30 +86,34 @@ impl Dovecot {
     /// Mailboxes are empty until mail is appended or delivered to [`Dovecot::maildir`].
     #[track_caller]
     pub fn start(users: &[(&str, &str)]) -> Self {
-        let directory = directory();
-        let (imap, pop3) = (port::free(), port::free());
-        owned(&directory.path().join("mail"), OWNER, None);
-        let lines = users.iter().map(|(user, password)| format!("{user}:{{PLAIN}}{password}"));
-        write(&directory, "users", &lines.collect::<Vec<_>>().join("\n"));
-        write(&directory, "conf", &configuration(&directory, imap, pop3));
-        let process = launch(&directory);
-        let ready = process.wait_until(|| port::listens(imap) && port::listens(pop3));
-        let users = users.iter().map(|(user, _)| (*user).to_owned()).collect();
-        let dovecot = Self { _process: process, directory, imap, pop3, users };
-        if let Err(why) = ready {
-            panic!("{why}\n{}", dovecot.log());
-        }
-        dovecot
+        Self::setup(users).start()
+    }
+
+    /// The same, for more to be said before it starts.
+    pub fn setup<'a>(users: &'a [(&'a str, &'a str)]) -> DovecotSetup<'a> {
+        DovecotSetup { users, tls: None }
     }
 
     /// Where it speaks IMAP.
     pub fn imap(&self) -> SocketAddr {
-        self.imap
+        self.places.imap
     }
 
     /// Where it speaks POP3.
     pub fn pop3(&self) -> SocketAddr {
-        self.pop3
+        self.places.pop3
+    }
+
+    /// Where it speaks IMAP over TLS.
+    #[track_caller]
+    pub fn imaps(&self) -> SocketAddr {
+        self.places.tls.expect("it was set up with TLS").imaps
+    }
+
+    /// Where it speaks POP3 over TLS.
+    #[track_caller]
+    pub fn pop3s(&self) -> SocketAddr {
+        self.places.tls.expect("it was set up with TLS").pop3s
     }
 
     /// The inbox of a user, in maildir form. [`Postfix`](super::Postfix) can deliver there.
@@ -93,7 +158,7 @@ fn launch(directory: &TempDir) -> Process {
     )
 }
 
-fn configuration(directory: &TempDir, imap: SocketAddr, pop3: SocketAddr) -> String {
+fn configuration(directory: &TempDir, places: Places, identity: Option<&Identity>) -> String {
     let (uid, gid) = account(OWNER);
     format!(
         r"
@@ -102,7 +167,7 @@ state_dir = {dir}/state
 log_path = {dir}/log
 protocols = imap pop3
 listen = {host}
-ssl = no
+{tls}
 disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 digest-md5 apop external
 auth_ssl_username_from_cert = no
@@ -120,6 +185,8 @@ userdb {{
 first_valid_uid = {uid}
 first_valid_gid = {gid}
 mail_location = maildir:~/Maildir
+# Nothing has to survive the test.
+mail_fsync = never
 # New mail is told to an idle client at once.
 mailbox_idle_check_interval = 1 s
 service imap-login {{
@@ -128,9 +195,7 @@ service imap-login {{
     address = {host}
     port = {imap}
   }}
-  inet_listener imaps {{
-    port = 0
-  }}
+  {imaps}
 }}
 service pop3-login {{
   chroot =
@@ -138,12 +203,14 @@ service pop3-login {{
     address = {host}
     port = {pop3}
   }}
-  inet_listener pop3s {{
-    port = 0
-  }}
+  {pop3s}
 }}
 service anvil {{
   chroot =
+  # Nor do refusals make later logins from the same address wait.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service auth {{
   unix_listener auth-postfix {{
@@ -152,8 +219,28 @@ service auth {{
 }}
 ",
         dir = directory.path().display(),
-        host = imap.ip(),
-        imap = imap.port(),
-        pop3 = pop3.port(),
+        host = places.imap.ip(),
+        imap = places.imap.port(),
+        pop3 = places.pop3.port(),
+        tls = identity.map_or_else(|| "ssl = no".to_owned(), tls),
+        imaps = tls_listener("imaps", places.tls.map(|tls| tls.imaps)),
+        pop3s = tls_listener("pop3s", places.tls.map(|tls| tls.pop3s)),
     )
+}
+
+fn tls(identity: &Identity) -> String {
+    format!(
+        "ssl = yes\nssl_cert = <{}\nssl_key = <{}",
+        identity.certificate().display(),
+        identity.key().display()
+    )
+}
+
+/// Dovecot has these listeners of itself; port 0 is how to have none.
+fn tls_listener(name: &str, at: Option<SocketAddr>) -> String {
+    let how = at.map_or_else(
+        || "port = 0".to_owned(),
+        |at| format!("address = {}\n    port = {}\n    ssl = yes", at.ip(), at.port()),
+    );
+    format!("inet_listener {name} {{\n    {how}\n  }}")
 }

@@ -1,7 +1,8 @@
 //! Real mail servers, started by a test in directories and on ports of their own: backends as people run them.
 //!
 //! Debian's packages of Dovecot 2.3 and Postfix 3.7 are what the configurations are written for. Both servers have to be
-//! started by root, because they run their parts as users of their own.
+//! started by root, because they run their parts as users of their own. `start` gives them in clear; `setup` knows TLS as
+//! well, on ports of its own and by STARTTLS on the others.
 
 mod dovecot;
 mod postfix;
@@ -14,8 +15,8 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User};
 use tempfile::TempDir;
 
-pub use dovecot::Dovecot;
-pub use postfix::Postfix;
+pub use dovecot::{Dovecot, DovecotSetup};
+pub use postfix::{Postfix, PostfixSetup};
 pub use unbound::Unbound;
 
 /// Who owns mail that is delivered.

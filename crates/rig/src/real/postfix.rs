@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 use tempfile::TempDir;
 
 use super::{Dovecot, OWNER, account, directory, owned};
+use crate::pki::Identity;
 use crate::{Process, port};
 
 const DOMAIN: &str = Postfix::DOMAIN;
@@ -24,6 +25,41 @@ pub struct Postfix {
     process: Process,
     directory: TempDir,
     smtp: SocketAddr,
+    smtps: Option<SocketAddr>,
+}
+
+/// A Postfix to be started.
+#[derive(Debug)]
+#[must_use = "nothing runs before it is started"]
+pub struct PostfixSetup<'a> {
+    dovecot: &'a Dovecot,
+    tls: Option<&'a Identity>,
+}
+
+impl<'a> PostfixSetup<'a> {
+    /// Shows this certificate, and offers STARTTLS too. Mail in clear stays allowed.
+    pub fn tls(self, identity: &'a Identity) -> Self {
+        Self { tls: Some(identity), ..self }
+    }
+
+    /// Starts Postfix and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Postfix {
+        let directory = directory();
+        let smtp = port::free();
+        let smtps = self.tls.map(|_| port::free());
+        lay_out(directory.path());
+        write(&directory, "master.cf", &master_cf(smtp, smtps));
+        let tls = self.tls.map(tls).unwrap_or_default();
+        write(&directory, "main.cf", &(main_cf(directory.path(), self.dovecot) + &tls));
+        let process = launch(directory.path());
+        let ready = process.wait_until(|| port::listens(smtp) && smtps.is_none_or(port::listens));
+        let postfix = Postfix { process, directory, smtp, smtps };
+        if let Err(why) = ready {
+            panic!("{why}\n{}\n{}", postfix.log(), postfix.read("stderr"));
+        }
+        postfix
+    }
 }
 
 impl Postfix {
@@ -33,23 +69,23 @@ impl Postfix {
     /// Starts Postfix in front of `dovecot`'s users and mailboxes, and waits until it listens.
     #[track_caller]
     pub fn start(dovecot: &Dovecot) -> Self {
-        let directory = directory();
-        let smtp = port::free();
-        lay_out(directory.path());
-        write(&directory, "master.cf", &master_cf(smtp));
-        write(&directory, "main.cf", &main_cf(directory.path(), dovecot));
-        let process = launch(directory.path());
-        let ready = process.wait_until(|| port::listens(smtp));
-        let postfix = Self { process, directory, smtp };
-        if let Err(why) = ready {
-            panic!("{why}\n{}\n{}", postfix.log(), postfix.read("stderr"));
-        }
-        postfix
+        Self::setup(dovecot).start()
+    }
+
+    /// The same, for more to be said before it starts.
+    pub fn setup(dovecot: &Dovecot) -> PostfixSetup<'_> {
+        PostfixSetup { dovecot, tls: None }
     }
 
     /// Where it speaks SMTP.
     pub fn smtp(&self) -> SocketAddr {
         self.smtp
+    }
+
+    /// Where it speaks SMTP over TLS.
+    #[track_caller]
+    pub fn smtps(&self) -> SocketAddr {
+        self.smtps.expect("it was set up with TLS")
     }
 
     /// Its log up to now.
@@ -63,6 +99,15 @@ impl Postfix {
         let found = self.process.wait_until(|| self.log().contains(text));
         let log = self.log();
         assert!(found.is_ok(), "no {text:?} in the log\n{log}");
+        log
+    }
+
+    /// Waits until `count` messages have gone through the queue and out of it, then returns all of the log.
+    #[track_caller]
+    pub fn wait_for_removed(&self, count: usize) -> String {
+        let gone = self.process.wait_until(|| self.log().matches(": removed\n").count() >= count);
+        let log = self.log();
+        assert!(gone.is_ok(), "fewer than {count} messages went through\n{log}");
         log
     }
 
@@ -133,6 +178,8 @@ biff = no
 smtp_host_lookup = native
 disable_dns_lookups = yes
 smtpd_peername_lookup = no
+# A refusal is told at once and not after a second.
+smtpd_error_sleep_time = 0
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_sasl_auth_enable = yes
@@ -153,11 +200,26 @@ virtual_gid_maps = static:{gid}
     )
 }
 
+fn tls(identity: &Identity) -> String {
+    format!(
+        r"
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {key}
+smtpd_tls_loglevel = 1
+",
+        certificate = identity.certificate().display(),
+        key = identity.key().display(),
+    )
+}
+
 /// The services that receive and deliver, none of them in a chroot.
-fn master_cf(smtp: SocketAddr) -> String {
+fn master_cf(smtp: SocketAddr, smtps: Option<SocketAddr>) -> String {
+    let smtps = smtps.map(|at| format!("{at} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes"));
     format!(
         r"
 {smtp} inet n - n - - smtpd
+{smtps}
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -172,6 +234,7 @@ virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
-"
+",
+        smtps = smtps.unwrap_or_default(),
     )
 }

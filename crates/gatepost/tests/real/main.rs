@@ -1,0 +1,15 @@
+//! Real software through the proxy: Dovecot and Postfix behind it, other people's clients in front of it.
+//!
+//! Every test starts servers of its own and needs root, as Postfix does; `./test --fast` leaves this binary out. What
+//! the proxy says to the byte is tested elsewhere: here it matters that those who wrote neither side get along.
+
+mod exact;
+mod idle;
+mod large;
+mod mechanisms;
+mod message;
+mod mutt;
+mod python;
+mod stage;
+mod submission;
+mod sync;
