@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use crate::args::Args;
 use crate::directive::{Directive, Entry, Setter, Status};
+use crate::disk::Disk;
 use crate::fault::{Fault, Mistake, Notice, Warnings};
 use crate::known;
+use crate::names::Names;
 use crate::statement::{Block, Statement};
 
 /// What is common to all statements of one reading of a configuration.
@@ -15,6 +17,10 @@ pub struct Reading<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Where warnings go.
     pub warnings: &'a Warnings,
+    /// What host names mean.
+    pub names: &'a Names,
+    /// The files that directives name.
+    pub disk: Disk<'a>,
 }
 
 impl Reading<'_> {

@@ -12,11 +12,13 @@
 
 mod args;
 mod directive;
+mod disk;
 mod engine;
 mod fault;
 mod include;
 mod known;
 mod lexer;
+mod names;
 mod parser;
 mod position;
 mod reference;
@@ -29,12 +31,14 @@ mod word;
 
 pub use args::Args;
 pub use directive::{Count, Directive, Doc, Entry, Status, doc};
+pub use disk::Disk;
 pub use engine::{Bound, Reading, Rows, Vocabulary, apply, bind};
 pub use fault::{Fault, Mistake, Notice, Severity, SystemError, Warning, Warnings};
+pub use names::{Lookup, Names};
 pub use parser::{parse_file, parse_text};
 pub use position::Position;
 pub use reference::{Chapter, chapter};
 pub use setting::{List, Mask, Once, Setting};
-pub use source::{Source, Sources};
+pub use source::{Source, Sources, read_file};
 pub use statement::{Block, Statement};
 pub use word::Word;

@@ -53,6 +53,18 @@ impl Sources {
     }
 }
 
+/// All of a file that a directive names.
+///
+/// # Errors
+/// The system's; a file without end is too large.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    if read_all(File::open(path)?, &mut contents)? > MAX_FILE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(contents)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
     let file = File::open(path)
         .map_err(|error| Mistake::Open { path: path.into(), reason: SystemError::from(&error) })?;

@@ -11,7 +11,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use conf::{Block, Fault, Mistake, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind};
+use conf::{
+    Block, Disk, Fault, Mistake, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
+};
+use mail::address::written;
 use mail::flavour::Flavour;
 use mail::settings::log::{Destination, LOG};
 use mail::settings::{Mail, Surroundings};
@@ -143,7 +146,8 @@ fn read(
     warnings: &Warnings,
 ) -> Result<MainBlock, Fault> {
     let vocabulary = vocabulary();
-    let reading = Reading { vocabulary: &vocabulary, warnings };
+    let disk = Disk { directory: &around.directory, read: &conf::read_file };
+    let reading = Reading { vocabulary: &vocabulary, warnings, names: &written::names(), disk };
     let mut main = MainBlock::new(request.machine.superuser);
     if let Some(text) = request.directives {
         main.read(&conf::parse_text(text.as_bytes(), &around.directory, sources), &reading)?;

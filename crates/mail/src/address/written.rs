@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use conf::Names;
+
 use super::Endpoint;
 
 /// The longest path of a unix socket: `sun_path` has 108 bytes, one of them for the NUL.
@@ -173,8 +175,13 @@ pub fn parse_port(text: &str) -> Result<u16, Malformed> {
     number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0).ok_or(Malformed::Port)
 }
 
+/// The host names of a configuration, which the system knows.
+pub fn names() -> Names {
+    Names::asking(lookup)
+}
+
 /// What the system says of `name`, as the originals ask it: all addresses of the families that the machine has.
-pub fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
+fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
     let found: Vec<IpAddr> = (name, 0).to_socket_addrs()?.map(|addr| addr.ip()).collect();
     let usable: Vec<IpAddr> = found.iter().copied().filter(|ip| ip.is_ipv4() || has_ipv6()).collect();
     Ok(if usable.is_empty() { found } else { usable })
