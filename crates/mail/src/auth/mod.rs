@@ -14,6 +14,7 @@ use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
 use crate::log::Escaped;
+use crate::settings::UpstreamTls;
 
 /// What is known of a client before it says anything about itself.
 #[derive(Debug, Clone)]
@@ -82,6 +83,19 @@ pub struct Route {
     pub target: Target,
     /// Who to be there.
     pub identity: Identity,
+    /// How to speak TLS with it, as far as the authority says.
+    pub tls: RouteTls,
+}
+
+/// What an authority says of TLS with the upstream of a user. Nothing said leaves it to the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTls {
+    /// Whether, and how, TLS is spoken: `proxy_ssl` for this user.
+    pub mode: Option<UpstreamTls>,
+    /// Whether the upstream's certificate is verified: `proxy_ssl_verify` for this user.
+    pub verify: Option<bool>,
+    /// The name, or address, that the certificate has to be for: `proxy_ssl_name` for this user.
+    pub name: Option<String>,
 }
 
 /// A refusal and when to say it.
@@ -187,6 +201,22 @@ pub enum Failure {
         server: String,
         /// What it sent.
         port: String,
+    },
+    /// `Auth-Server-SSL` is none of its values.
+    #[error("auth http server {server} sent invalid server ssl:\"{}\"", Escaped(.value.as_bytes()))]
+    InvalidTls {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        value: String,
+    },
+    /// `Auth-Server-Name` is neither a name nor an address.
+    #[error("auth http server {server} sent invalid server name:\"{}\"", Escaped(.name.as_bytes()))]
+    InvalidName {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        name: String,
     },
     /// `WAIT` more often than anyone can mean.
     #[error("auth http server {server} answered WAIT too many times")]
