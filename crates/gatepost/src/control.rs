@@ -11,8 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::logs::Logs;
 use crate::start::Reason;
 
-/// The signals that mean something to us.
-struct Signals {
+/// The signals that mean something to us; from the moment this exists they do not end the process by themselves.
+pub(crate) struct Signals {
     term: Signal,
     int: Signal,
     quit: Signal,
@@ -34,7 +34,8 @@ enum Wish {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Listens to them.
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
@@ -73,13 +74,12 @@ pub(crate) struct Control<'a> {
 
 impl Control<'_> {
     /// Obeys signals until the serving threads have gone.
-    pub(crate) async fn run(&self) -> io::Result<()> {
-        let mut signals = Signals::new()?;
+    pub(crate) async fn run(&self, mut signals: Signals) {
         let mut cut = None;
         loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
-                () = self.workers.gone() => return Ok(()),
+                () = self.workers.gone() => return,
                 () = elapsed(cut), if cut.is_some() => {
                     self.log.line(Level::Info, None, "closing active connections due to worker shutdown timeout");
                     self.workers.order(Order::Cut);

@@ -5,13 +5,14 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{dup2_stdout, setsid};
+use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
 
 /// Set in the environment of the second process.
 const MARK: &str = "GATEPOST_DAEMON";
@@ -53,12 +54,23 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets go of the standard error of the first process: whoever reads it to its end must not wait for ours. What might
+/// still be said there, such as a panic, goes to `log`.
+pub(crate) fn leave_stderr(log: Option<&Path>) -> io::Result<()> {
+    let other = log.map_or_else(null, |log| OpenOptions::new().append(true).open(log));
+    dup2_stderr(other?)?;
+    Ok(())
+}
+
 /// Tells the first process that the second one serves, and lets go of it.
 pub(crate) fn ready() -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(&[READY])?;
     stdout.flush()?;
-    let null = OpenOptions::new().write(true).open("/dev/null")?;
-    dup2_stdout(&null)?;
+    dup2_stdout(null()?)?;
     Ok(())
+}
+
+fn null() -> io::Result<File> {
+    OpenOptions::new().write(true).open("/dev/null")
 }

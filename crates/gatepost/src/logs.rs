@@ -1,15 +1,16 @@
 //! Opens the files behind `error_log` and opens them again on USR1.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mail::log::{Log, Sink};
 use mail::settings::ErrorLog;
 use mail::settings::log::{Destination, Level};
+use nix::unistd::{Uid, fchown};
 
 /// All open logs. A file that is named in several places is opened once.
 #[derive(Default)]
@@ -47,6 +48,21 @@ impl Logs {
         errors
     }
 
+    /// Whether anything is written to standard error.
+    pub(crate) fn use_stderr(&self) -> bool {
+        self.sinks.contains_key(&Destination::Stderr)
+    }
+
+    /// Gives all files to `user`, who will have to open them again (as the originals). Where that cannot be done
+    /// safely, or at all, a file stays as it is.
+    pub(crate) fn give_to(&self, user: Uid) {
+        for destination in self.sinks.keys() {
+            if let Destination::File(path) = destination {
+                let _ = give(path, user);
+            }
+        }
+    }
+
     fn sink(&mut self, destination: &Destination) -> Result<Arc<Sink>, OpenError> {
         if let Some(sink) = self.sinks.get(destination) {
             return Ok(Arc::clone(sink));
@@ -70,10 +86,20 @@ fn append(path: &Path) -> Result<File, OpenError> {
         .map_err(|source| OpenError { path: path.to_owned(), source })
 }
 
+/// Only a plain file that has one name, which is no link: whoever may write to a directory of logs must not be able to
+/// have other files given to him (CVE-2016-1247 was such a hole in a package of nginx).
+fn give(path: &Path, user: Uid) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    let (opened, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+    let is_same = (opened.dev(), opened.ino()) == (named.dev(), named.ino());
+    if opened.is_file() && is_same && opened.nlink() == 1 && opened.uid() != user.as_raw() {
+        fchown(&file, Some(user), None)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn to(path: &Path, level: Level) -> ErrorLog {

@@ -1,18 +1,19 @@
 //! Runs the proxy: opens what needs privileges, gives them up, serves until told to stop.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use mail::address::Endpoint;
 use mail::flavour::Flavour;
 use mail::serve::Workers;
 use mail::settings::Listen;
-use mail::settings::log::Level;
+use mail::settings::log::{Destination, Level};
 use mail::slots::Slots;
 use tokio::runtime;
 
 use crate::console::Console;
-use crate::control::Control;
+use crate::control::{Control, Signals};
 use crate::pidfile::PidFile;
 use crate::settings::{Configuration, Loaded, Process};
 use crate::start::{self, OpenLogs, Reason, StartError};
@@ -68,10 +69,13 @@ async fn serve(
     let generation =
         start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
     start::limit(process, &logs.main);
+    // Before anybody can find us: a signal would otherwise leave sockets and the pid file behind.
+    let signals = Signals::new().map_err(StartError::call("sigaction()"))?;
     let bound = start::listen(&mail.listens, process.threads, console).await?;
     let _files = UnixSockets(&mail.listens);
     let _pid = write_pid(process)?;
     if let Some(account) = &process.account {
+        logs.logs.give_to(account.uid);
         start::become_user(account)?;
     }
     introduce(&logs, flavour);
@@ -80,6 +84,9 @@ async fn serve(
     let workers = Workers::start(generation, bound, process.threads, slots);
     let workers = workers.map_err(StartError::call("starting threads"))?;
     if background {
+        if !logs.logs.use_stderr() {
+            daemon::leave_stderr(log_file(process)).map_err(StartError::call("dup2()"))?;
+        }
         daemon::ready().map_err(StartError::call("telling the first process"))?;
     }
     let control = Control {
@@ -88,7 +95,7 @@ async fn serve(
         logs: &logs.logs,
         shutdown_timeout: process.shutdown_timeout,
     };
-    control.run().await.map_err(StartError::call("waiting for signals"))?;
+    control.run(signals).await;
     workers.join();
     logs.main.line(Level::Notice, None, "exit");
     Ok(())
@@ -98,6 +105,14 @@ fn write_pid(process: &Process) -> Result<Option<PidFile>, StartError> {
     let Some(path) = &process.pid else { return Ok(None) };
     let written = PidFile::write(path);
     written.map(Some).map_err(StartError::call(format!("open() \"{}\"", path.display())))
+}
+
+/// The first file of the main context's logs.
+fn log_file(process: &Process) -> Option<&Path> {
+    process.error_logs.iter().find_map(|log| match &log.destination {
+        Destination::File(path) => Some(path.as_path()),
+        Destination::Stderr => None,
+    })
 }
 
 /// The lines that tell a start in a log.

@@ -64,12 +64,11 @@ fn mutt_sends_and_files_a_copy() {
     let arrived = stage.inbox("bob");
     let filed = stage.mailbox("ann", ".Sent");
     assert_eq!((arrived.len(), filed.len()), (MECHANISMS.len(), MECHANISMS.len()));
-    for ((mechanism, _), message) in MECHANISMS.iter().zip(&filed) {
-        assert!(
-            message.ends_with(format!("\n\n.\nbody by {mechanism}\n").as_bytes()),
-            "{}",
-            message.escape_ascii()
-        );
+    for (mechanism, _) in MECHANISMS {
+        let body = format!("\n\n.\nbody by {mechanism}\n");
+        for messages in [&arrived, &filed] {
+            assert!(messages.iter().any(|message| message.ends_with(body.as_bytes())), "{mechanism}");
+        }
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
             password: Secret::default(),
         };
         let login = Login { credentials, challenge: None, attempt: 1, helo: Bytes::new(), envelope: None };
-        let client = Client { protocol: Protocol::Smtp, addr: ClientAddr::Unix, host: None };
+        let client = Client::new(Protocol::Smtp, ClientAddr::Unix);
         let verdict = chain.authenticate(&login, &client, &|_| {}).await;
         let asked = all.iter().filter(|one| one.0.lock().expect("not poisoned").is_none()).count();
         (verdict, asked)

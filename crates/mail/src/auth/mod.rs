@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use proto::auth_http::{Proxied, Tls};
 use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
@@ -25,6 +26,17 @@ pub struct Client {
     pub addr: ClientAddr,
     /// SMTP: its name in DNS, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`. `None` in other protocols.
     pub host: Option<String>,
+    /// The addresses in its PROXY header, as they stood there.
+    pub proxied: Option<Proxied>,
+    /// Its TLS, with us or with a balancer that may speak for it.
+    pub tls: Option<Tls>,
+}
+
+impl Client {
+    /// A client of whom nothing is known yet.
+    pub const fn new(protocol: Protocol, addr: ClientAddr) -> Self {
+        Self { protocol, addr, host: None, proxied: None, tls: None }
+    }
 }
 
 /// A future of a [`Verdict`] or a resolved name, boxed so that its trait can be an object.

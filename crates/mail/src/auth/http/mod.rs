@@ -132,8 +132,8 @@ impl HttpAuthority {
             protocol: client.protocol,
             client: &address,
             client_host: client.host.as_deref(),
-            proxied: None,
-            tls: None,
+            proxied: client.proxied.as_ref(),
+            tls: client.tls.as_ref(),
             custom: &self.headers,
         };
         let headers = request.headers();
