@@ -35,7 +35,8 @@ pub async fn accept(
     }
     let with_pem = service.settings.auth_http.as_ref().is_some_and(|auth| auth.pass_client_cert);
     let verification = certificate.map(|certificate| certificate.verification(with_pem));
-    Ok((link, Some(tls::facts(facts.version, facts.suite, verification))))
+    let known = tls::facts(facts.version, facts.suite, verification);
+    Ok((link, Some(Tls { server_name: facts.server_name, ..known })))
 }
 
 fn judge(tls: &ServerTls, chain: &[rustls::pki_types::CertificateDer<'_>]) -> Option<ClientCertificate> {

@@ -95,18 +95,18 @@ pub struct Route {
     pub target: Target,
     /// Who to be there.
     pub identity: Identity,
-    /// How to secure the way.
+    /// How to speak TLS with it, as far as the authority says.
     pub tls: RouteTls,
 }
 
-/// What the authority says of TLS with the upstream of one user; where it says nothing, the settings count.
+/// What an authority says of TLS with the upstream of a user. Nothing said leaves it to the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RouteTls {
-    /// Whether there is any.
+    /// Whether, and how, TLS is spoken: `proxy_ssl` for this user.
     pub mode: Option<UpstreamTls>,
-    /// Whether the upstream has to prove who it is.
+    /// Whether the upstream's certificate is verified: `proxy_ssl_verify` for this user.
     pub verify: Option<bool>,
-    /// As whom.
+    /// The name, or address, that the certificate has to be for: `proxy_ssl_name` for this user.
     pub name: Option<String>,
 }
 
@@ -213,6 +213,22 @@ pub enum Failure {
         server: String,
         /// What it sent.
         port: String,
+    },
+    /// `Auth-Server-SSL` is none of its values.
+    #[error("auth http server {server} sent invalid server ssl:\"{}\"", Escaped(.value.as_bytes()))]
+    InvalidTls {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        value: String,
+    },
+    /// `Auth-Server-Name` is neither a name nor an address.
+    #[error("auth http server {server} sent invalid server name:\"{}\"", Escaped(.name.as_bytes()))]
+    InvalidName {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        name: String,
     },
     /// `WAIT` more often than anyone can mean.
     #[error("auth http server {server} answered WAIT too many times")]

@@ -19,9 +19,14 @@ use super::x509;
 /// How long a line of PEM is, characters (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
 
-/// What an auth server is told of a connection.
+/// What an auth server is told of a connection, beside the name that the client asked for.
 pub fn facts(version: ProtocolVersion, suite: CipherSuite, verification: Option<Verification>) -> Tls {
-    Tls { protocol: protocol_name(version).into(), cipher: cipher_name(suite).into(), verification }
+    Tls {
+        protocol: protocol_name(version).into(),
+        cipher: cipher_name(suite).into(),
+        server_name: None,
+        verification,
+    }
 }
 
 /// `TLSv1.3`.

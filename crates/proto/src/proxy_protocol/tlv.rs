@@ -74,7 +74,7 @@ impl From<&Ssl<'_>> for Tls {
             (true, false) => Verify::Failed("not verified".to_owned()),
         };
         let verification = Some(Verification { result, certificate: None });
-        Self { protocol: text(ssl.version), cipher: text(ssl.cipher), verification }
+        Self { protocol: text(ssl.version), cipher: text(ssl.cipher), server_name: None, verification }
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::{Identity, Login, Method, Protocol, Refusal, Secret};
 
-use super::{Authenticate, Client, Denial, Failure, Notes, Pending, Route, RouteTls, Verdict};
+use super::{Authenticate, Client, Denial, Failure, Notes, Pending, Route, Verdict};
 use file::Entry;
 use scheme::Stored;
 use schemes::Outcome;
@@ -131,7 +131,7 @@ impl Users {
             Some(user) => Bytes::copy_from_slice(user),
             None => login.credentials.user.clone(),
         };
-        Verdict::Granted(Route { target, identity: Identity { user, password }, tls: RouteTls::default() })
+        Verdict::Granted(Route { target, identity: Identity { user, password }, tls: extra.tls() })
     }
 
     fn failed(&self, entry: &Entry, reason: &str) -> Verdict {
