@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::Reading;
-use crate::fault::{Fault, Mistake, Notice};
+use crate::fault::{Fault, Mistake, Notice, SystemError};
 use crate::position::Position;
 use crate::statement::Statement;
 use crate::value;
@@ -127,6 +127,18 @@ impl<'a> Args<'a> {
     /// The addresses of a host name.
     pub fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         self.reading.names.resolve(name)
+    }
+
+    /// The argument as a path relative to the directory of the main configuration file.
+    pub fn path_in_directory(&self) -> PathBuf {
+        self.reading.disk.in_directory(self.path())
+    }
+
+    /// All of the file `path`. May be secret.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, Fault> {
+        let failed =
+            |error: io::Error| Mistake::Open { path: path.into(), reason: SystemError::from(&error) };
+        (self.reading.disk.read)(path).map_err(|error| self.fault(failed(error)))
     }
 
     /// Warns of `notice` at this directive.

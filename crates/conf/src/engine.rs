@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::args::Args;
 use crate::directive::{Directive, Entry, Setter, Status};
+use crate::disk::Disk;
 use crate::fault::{Fault, Mistake, Notice, Warnings};
 use crate::known;
 use crate::names::Names;
@@ -18,6 +19,8 @@ pub struct Reading<'a> {
     pub warnings: &'a Warnings,
     /// What host names mean.
     pub names: &'a Names,
+    /// The files that directives name.
+    pub disk: Disk<'a>,
 }
 
 impl Reading<'_> {

@@ -12,6 +12,7 @@
 
 mod args;
 mod directive;
+mod disk;
 mod engine;
 mod fault;
 mod include;
@@ -30,6 +31,7 @@ mod word;
 
 pub use args::Args;
 pub use directive::{Count, Directive, Doc, Entry, Status, doc};
+pub use disk::Disk;
 pub use engine::{Bound, Reading, Rows, Vocabulary, apply, bind};
 pub use fault::{Fault, Mistake, Notice, Severity, SystemError, Warning, Warnings};
 pub use names::{Lookup, Names};

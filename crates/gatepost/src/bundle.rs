@@ -174,16 +174,19 @@ impl Bundle {
 
     /// Reads the configuration again, and puts `descriptors` where they belong.
     pub(crate) fn open(self, descriptors: Vec<OwnedFd>) -> Result<Opened, BundleError> {
-        let Loaded { outcome, .. } = self.load();
+        let Loaded { outcome, files, .. } = self.load();
         let configuration = outcome.map_err(|rejected| BundleError::Rejected(rejected.fault))?;
         let flavour = self.flavour();
         let mut descriptors = VecDeque::from(descriptors);
         let bounds = adopt(&configuration.mail.listens, &self.sockets, &mut descriptors)?;
         let logs = Logs::given(take_logs(self.logs, descriptors)?);
-        let files = self.files.into_iter().map(|(path, contents)| (path.into(), contents.0)).collect();
-        let roots = self.roots.map(|roots| roots.iter().map(|root| root.0.to_vec()).collect());
-        let files = Files::told(Known::new(files, roots));
         Ok(Opened { flavour, configuration, files, identity: self.identity, bounds, logs })
+    }
+
+    fn files(&self) -> Files {
+        let files = self.files.iter().map(|(path, contents)| (path.into(), Arc::clone(&contents.0)));
+        let roots = self.roots.as_ref().map(|roots| roots.iter().map(|root| root.0.to_vec()).collect());
+        Files::told(Known::new(files.collect(), roots))
     }
 
     fn flavour(&self) -> Flavour {
@@ -214,11 +217,8 @@ impl Bundle {
                 processors: self.processors,
             },
         };
-        settings::load_from(
-            &request,
-            Sources::told(sources.collect(), matches),
-            Names::told(self.names.clone()),
-        )
+        let sources = Sources::told(sources.collect(), matches);
+        settings::load_from(&request, sources, Names::told(self.names.clone()), self.files())
     }
 }
 

@@ -7,14 +7,17 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use mail::flavour::Flavour;
+use mail::settings::log::Destination;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, dup2_stdout, getppid, setsid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getppid, setsid};
+
+use crate::settings::Process;
 
 /// Set in the environment of the process that stays: [`BACKGROUND`] or not, and the name that the program was called
 /// by, which its title has taken the place of.
@@ -117,12 +120,27 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets go of the standard error of the first process: whoever reads it to its end must not wait for ours. What might
+/// still be said there, such as a panic, goes to the first log file of `process`.
+pub(crate) fn leave_stderr(process: &Process) -> io::Result<()> {
+    let log = process.error_logs.iter().find_map(|log| match &log.destination {
+        Destination::File(path) => Some(path.as_path()),
+        Destination::Stderr => None,
+    });
+    let other = log.map_or_else(null, |log| OpenOptions::new().append(true).open(log));
+    dup2_stderr(other?)?;
+    Ok(())
+}
+
 /// Tells the first process that the second one serves, and lets go of it.
 pub(crate) fn ready() -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(&[READY])?;
     stdout.flush()?;
-    let null = OpenOptions::new().write(true).open("/dev/null")?;
-    dup2_stdout(&null)?;
+    dup2_stdout(null()?)?;
     Ok(())
+}
+
+fn null() -> io::Result<File> {
+    OpenOptions::new().write(true).open("/dev/null")
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mail::log::{Log, Sink};
 use mail::settings::ErrorLog;
 use mail::settings::log::{Destination, Level};
+use nix::unistd::{Uid, fchown};
 
 /// All open logs. A file that is named in several places is opened once.
 #[derive(Default)]
@@ -57,6 +58,19 @@ impl Logs {
             append(&path).and_then(|file| self.renew(path.clone(), file).map_err(failed)).err()
         };
         paths.into_iter().filter_map(reopen).collect()
+    }
+
+    /// Whether anything is written to standard error.
+    pub(crate) fn use_stderr(&self) -> bool {
+        self.sinks.contains_key(&Destination::Stderr)
+    }
+
+    /// Gives all files to `user`, who will have to open them again (as the originals). Where that cannot be done
+    /// safely, or at all, a file stays as it is.
+    pub(crate) fn give_to(&self, user: Uid) {
+        for path in self.files.keys() {
+            let _ = give(path, user);
+        }
     }
 
     /// Writes to `file` from now on where lines went to `path`.
@@ -107,9 +121,20 @@ fn append(path: &Path) -> Result<File, OpenError> {
         .map_err(|source| OpenError { path: path.to_owned(), source })
 }
 
+/// Only a plain file that has one name, which is no link: whoever may write to a directory of logs must not be able to
+/// have other files given to him (CVE-2016-1247 was such a hole in a package of nginx).
+fn give(path: &Path, user: Uid) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    let (opened, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+    let is_same = (opened.dev(), opened.ino()) == (named.dev(), named.ino());
+    if opened.is_file() && is_same && opened.nlink() == 1 && opened.uid() != user.as_raw() {
+        fchown(&file, Some(user), None)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use super::*;
 

@@ -90,14 +90,13 @@ impl Prepared {
         open: &[Bound],
         say: Say<'_>,
     ) -> Result<Self, PrepareError> {
-        let Loaded { outcome, warnings, sources, names } = loaded;
+        let Loaded { outcome, warnings, sources, names, files } = loaded;
         for warning in &warnings {
             say(Level::Warn, warning);
         }
         let configuration = outcome.map_err(|rejected| PrepareError::Rejected(Box::new(rejected)))?;
         let Configuration { process, mail } = &configuration;
         let logs = OpenLogs::open(process, mail).map_err(StartError::from)?;
-        let files = Files::on_disk();
         let makings = start::rehearsal(flavour).map_err(StartError::Threads)?;
         let warn = |warning: &dyn Display| say(Level::Warn, warning);
         start::build(mail, &logs, &makings, &files, warn).map_err(StartError::from)?;

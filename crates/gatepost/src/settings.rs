@@ -13,9 +13,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use conf::{
-    Block, Fault, Mistake, Names, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
+    Block, Disk, Fault, Mistake, Names, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
 };
 use mail::address::written;
+use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::settings::log::{Destination, LOG};
 use mail::settings::{Mail, Surroundings};
@@ -89,6 +90,8 @@ pub(crate) struct Loaded {
     pub(crate) sources: Sources,
     /// The host names in it.
     pub(crate) names: Names,
+    /// The files that directives name, as far as they have been read.
+    pub(crate) files: Files,
 }
 
 /// A configuration that cannot be used.
@@ -130,26 +133,28 @@ struct TooFewFiles {
 ///
 /// Host names in `listen` are resolved by the system, and wait for it.
 pub(crate) fn load(request: &Request<'_>) -> Loaded {
-    load_from(request, Sources::new(), written::names())
+    load_from(request, Sources::new(), written::names(), Files::on_disk())
 }
 
-/// Reads and checks a configuration whose files and names come from `sources` and `names`.
-pub(crate) fn load_from(request: &Request<'_>, mut sources: Sources, names: Names) -> Loaded {
+/// Reads and checks a configuration that consists of `sources`, with the names and files of `names` and `files`.
+pub(crate) fn load_from(request: &Request<'_>, mut sources: Sources, names: Names, files: Files) -> Loaded {
     let warnings = Warnings::new();
     let around = request.surroundings();
-    let outcome = read(request, &around, &mut sources, &World { warnings: &warnings, names: &names })
-        .map_err(|fault| Rejected { fault, phase: Phase::Syntax })
-        .and_then(|main| {
-            resolve(&main, request, &around, &warnings)
-                .map_err(|fault| Rejected { fault, phase: Phase::Meaning })
-        });
-    Loaded { outcome, warnings: warnings.into_vec(), sources, names }
+    let outcome =
+        read(request, &around, &mut sources, &World { warnings: &warnings, names: &names, files: &files })
+            .map_err(|fault| Rejected { fault, phase: Phase::Syntax })
+            .and_then(|main| {
+                resolve(&main, request, &around, &warnings)
+                    .map_err(|fault| Rejected { fault, phase: Phase::Meaning })
+            });
+    Loaded { outcome, warnings: warnings.into_vec(), sources, names, files }
 }
 
 /// What statements meet when they are applied.
 struct World<'a> {
     warnings: &'a Warnings,
     names: &'a Names,
+    files: &'a Files,
 }
 
 /// The first phase: the text of `-g`, then the file.
@@ -160,7 +165,9 @@ fn read(
     world: &World<'_>,
 ) -> Result<MainBlock, Fault> {
     let vocabulary = vocabulary();
-    let reading = Reading { vocabulary: &vocabulary, warnings: world.warnings, names: world.names };
+    let read = |path: &Path| Ok(world.files.read(path)?.to_vec());
+    let disk = Disk { directory: &around.directory, read: &read };
+    let reading = Reading { vocabulary: &vocabulary, warnings: world.warnings, names: world.names, disk };
     let mut main = MainBlock::new(request.machine.superuser);
     if let Some(text) = request.directives {
         main.read(&conf::parse_text(text.as_bytes(), &around.directory, sources), &reading)?;

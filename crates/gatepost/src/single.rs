@@ -37,13 +37,19 @@ pub(crate) async fn run(
     start::limit(process, &logs.main);
     let _pid_file = pidfile::of(process)?;
     if let Some(account) = &process.account {
+        logs.logs.give_to(account.uid);
         start::become_user(account)?;
     }
     start::introduce(&logs, program.flavour);
+    logs.main.line(Level::Notice, None, "start serving threads");
+    let uses_stderr = logs.logs.use_stderr();
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
     let mut serving = Serving::new(program.flavour, resolver, process, logs)?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
+        if !uses_stderr {
+            launch::leave_stderr(process).map_err(StartError::call("dup2()"))?;
+        }
         launch::ready().map_err(StartError::call("telling the first process"))?;
     }
     Single { program, serving, bounds, ending: false }.serve(&signals).await

@@ -19,6 +19,9 @@ const READ: usize = 16 * 1024;
 pub enum Said<Q> {
     /// The dialogue asks this.
     Question(Q),
+    /// The dialogue wants TLS; its go-ahead is sent, and what came in clear is dropped. After the handshake:
+    /// [`Dialogue::secured`].
+    Tls,
     /// The dialogue has said its last word, and it is sent.
     Closed,
 }
@@ -52,10 +55,10 @@ pub async fn converse<D: Dialogue>(
             Want::Answer(question) => return Ok(Said::Question(question)),
             Want::Close => return Ok(Said::Closed),
             Want::Tls => {
-                // RFC 3207, section 4.2: what came in clear behind the command must not be taken for TLS.
-                // No TLS yet: the directives that lead here are refused by the configuration check.
-                input.clear();
-                return Ok(Said::Closed);
+                // RFC 3207, section 4.2: what came in clear behind the command must not be taken for TLS, nor for
+                // something that was said inside it.
+                *input = BytesMut::new();
+                return Ok(Said::Tls);
             }
             Want::Input => {
                 if input.is_empty() {

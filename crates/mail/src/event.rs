@@ -2,11 +2,13 @@
 //!
 //! Code says what happened; this file alone knows wording and level. Nothing secret has a place in an event.
 
+use std::net::IpAddr;
 use std::{fmt, io};
 
 use proto::{Mechanism, Violation};
 
 use crate::auth::{Failure, Remark};
+use crate::dns::{self, Nameless};
 use crate::flavour::Flavour;
 use crate::listener;
 use crate::log::{Escaped, Log};
@@ -19,6 +21,13 @@ use crate::trouble::{self, Trouble, UpstreamTrouble};
 pub enum Event<'a> {
     /// A client connected.
     Connected,
+    /// DNS did not tell who it is.
+    Nameless {
+        /// Its address.
+        ip: IpAddr,
+        /// Why.
+        why: &'a Nameless,
+    },
     /// It broke a rule.
     Violation(&'a Violation),
     /// The authority refused it.
@@ -44,6 +53,7 @@ impl Event<'_> {
         match self {
             Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
             Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
+            Self::Nameless { why, .. } => nameless_level(why),
             Self::AuthRemark(_) => Some(Level::Warn),
             Self::AuthFailed(_) => Some(Level::Error),
             Self::Trouble(trouble) => trouble.level(),
@@ -71,6 +81,7 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => f.write_str("client connected"),
+            Self::Nameless { ip, why } => write_nameless(*ip, why, f),
             Self::Violation(violation) => write_violation(violation, f),
             Self::LoginDenied { text } => write!(f, "client login failed: \"{}\"", Escaped(text)),
             Self::AuthFailed(failure) => write!(f, "{failure}"),
@@ -84,6 +95,32 @@ impl fmt::Display for Event<'_> {
             Self::Done => f.write_str("proxied session done"),
             Self::Trouble(trouble) => write_trouble(trouble, f),
         }
+    }
+}
+
+/// That an address has no name, or a name no address, is what DNS is asked for and nothing to complain about.
+fn nameless_level(why: &Nameless) -> Option<Level> {
+    match why {
+        Nameless::Unresolved(failure) | Nameless::NameUnresolved { failure, .. } => {
+            (*failure != dns::Failure::NotFound).then_some(Level::Error)
+        }
+        Nameless::Invalid(_) => Some(Level::Error),
+        Nameless::NoResolver | Nameless::UnixSocket | Nameless::Unconfirmed(_) => None,
+    }
+}
+
+fn write_nameless(ip: IpAddr, why: &Nameless, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match why {
+        Nameless::Unresolved(failure) => {
+            write!(f, "{ip} could not be resolved ({}: {failure})", failure.code())
+        }
+        Nameless::NameUnresolved { name, failure } => {
+            write!(f, "\"{name}\" could not be resolved ({}: {failure})", failure.code())
+        }
+        Nameless::Invalid(name) => {
+            write!(f, "{ip} resolved to invalid host name \"{}\"", Escaped(&name.0))
+        }
+        Nameless::NoResolver | Nameless::UnixSocket | Nameless::Unconfirmed(_) => Ok(()),
     }
 }
 

@@ -10,10 +10,12 @@ use crate::auth::chain::Chain;
 use crate::auth::http::{HttpAuthority, SetupError};
 use crate::auth::users::{LoadError, Pool, Users, UsersFile, Warning};
 use crate::auth::{Authenticate, Resolve};
+use crate::dns;
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::log::Log;
 use crate::settings::{self, ErrorLog};
+use crate::tls::{ClientTls, ServerTls};
 
 /// All services of one configuration.
 #[derive(Debug)]
@@ -62,6 +64,9 @@ impl Generation {
                 settings: Arc::clone(settings),
                 authority: authority(settings, makings, &mut users, &mut warn)?,
                 resolver: Arc::clone(&makings.resolver),
+                names: None,
+                tls: None,
+                upstream_tls: None,
                 log: log(&settings.core.error_logs),
                 flavour: makings.flavour,
             }));
@@ -118,6 +123,12 @@ pub struct Service {
     pub authority: Arc<dyn Authenticate>,
     /// Turns names of upstreams into addresses.
     pub resolver: Arc<dyn Resolve>,
+    /// Turns addresses of SMTP clients into names, if `resolver` says who is to be asked.
+    pub names: Option<Arc<dns::Resolver>>,
+    /// TLS with clients.
+    pub tls: Option<ServerTls>,
+    /// TLS with upstreams; `None` if there is nothing to verify them by.
+    pub upstream_tls: Option<ClientTls>,
     /// Where its sessions are told.
     pub log: Arc<Log>,
     /// Whose texts to use there.

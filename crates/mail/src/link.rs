@@ -14,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
@@ -128,6 +129,37 @@ impl Link {
         }
     }
 
+    /// Waits for bytes, appends them to `into`, at most `most`, and leaves them where they are; 0 is the end.
+    ///
+    /// Only in clear: what precedes a handshake is looked at so that the handshake starts on a clean socket.
+    pub async fn peek(&mut self, into: &mut BytesMut, most: usize) -> io::Result<usize> {
+        loop {
+            self.socket.readable().await?;
+            let peeked = scratch::lend(|buffer| {
+                let room = buffer.len().min(most);
+                let n = self.socket.try_peek(&mut buffer[..room])?;
+                into.extend_from_slice(&buffer[..n]);
+                Ok(n)
+            });
+            match peeked {
+                Err(e) if is_nothing(&e) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes away `count` bytes that were [peeked](Self::peek) at.
+    pub fn skip(&mut self, mut count: usize) -> io::Result<()> {
+        while count > 0 {
+            let taken = scratch::lend(|buffer| {
+                let room = buffer.len().min(count);
+                self.socket.try_read(&mut buffer[..room])
+            })?;
+            count -= taken.max(1);
+        }
+        Ok(())
+    }
+
     /// Writes what fits; `WouldBlock` is nothing. Over TLS, what was taken may still need a
     /// [`flush`](Self::poll_flush).
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -194,6 +226,10 @@ impl Link {
         }
         Ok(())
     }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use bytes::{Bytes, BytesMut};
 use proto::{Dialogue, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::auth::{Denial, Failure, Remark, Route, Verdict};
+use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
 use crate::driver::{Broken, Said, converse};
 use crate::event::Event;
 use crate::link::Link;
 use crate::preface::Prefaced;
 use crate::scratch;
+use crate::secure;
 use crate::session::{Parting, Word, farewell};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
@@ -42,6 +43,10 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Author
     loop {
         let login = match waiting.hear(teller).await? {
             Said::Question(login) => login,
+            Said::Tls => {
+                waiting = waiting.secure(teller).await?;
+                continue;
+            }
             Said::Closed => {
                 return Err(Parting {
                     trouble: Trouble::ClientGone,
@@ -71,7 +76,7 @@ impl Waiting {
     fn greet(prefaced: Prefaced) -> Self {
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let front = Front::new(settings.protocol.protocol(), fronts, false, salt());
+        let front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
         let deadline = Instant::now() + settings.core.timeout;
         Self { prefaced, front, input: BytesMut::new(), deadline }
     }
@@ -92,11 +97,22 @@ impl Waiting {
         }
     }
 
+    /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
+    async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
+        teller.action = Action::Starttls;
+        teller.starttls = true;
+        let Prefaced { link, client, service, .. } = self.prefaced;
+        let (link, tls) = secure::accept(link, &service, self.deadline).await?;
+        self.prefaced = Prefaced { link, client: Client { tls, ..client }, service, secured: true };
+        self.front.secured();
+        Ok(self)
+    }
+
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
     async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
         teller.action = Action::HttpAuth;
         teller.login = Some(login.credentials.user.clone());
-        let Prefaced { link, client, service } = &mut self.prefaced;
+        let Prefaced { link, client, service, .. } = &mut self.prefaced;
         let told = &*teller;
         let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
         let verdict = tokio::select! {

@@ -1,27 +1,30 @@
-//! What comes before the greeting: the client's name, and for SMTP the wait that unmasks early talkers.
-//!
-//! The PROXY header, real addresses, TLS and reverse look-ups have their place here.
+//! What comes before the greeting: the PROXY header, the client's real address, TLS, its name, and for SMTP the wait that
+//! unmasks early talkers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use proto::{Protocol, smtp};
-use tokio::time::timeout;
+use proto::auth_http::Proxied;
+use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
+use proto::{Protocol, auth_http, smtp};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::ClientAddr;
 use crate::auth::Client;
+use crate::dns::{ClientName, Nameless};
+use crate::event::Event;
 use crate::generation::Service;
 use crate::link::Link;
 use crate::scratch;
+use crate::secure;
 use crate::session::{Parting, Word};
+use crate::settings::Door;
 use crate::teller::{Action, Teller};
 use crate::trouble::{Call, Trouble};
 
 /// Bytes of an early talker that are looked at.
 const EARLY: usize = 4096;
-
-/// Host name of an SMTP client when there is no resolver.
-const UNAVAILABLE: &str = "[UNAVAILABLE]";
 
 /// A client that may be greeted.
 #[derive(Debug)]
@@ -32,27 +35,113 @@ pub struct Prefaced {
     pub client: Client,
     /// The server that it came to.
     pub service: Arc<Service>,
+    /// Whether the connection is under TLS.
+    pub secured: bool,
 }
 
 /// Does all that has to be done before the greeting.
 pub async fn complete(
     mut link: Link,
-    addr: ClientAddr,
+    peer: ClientAddr,
+    door: Door,
     service: Arc<Service>,
     teller: &mut Teller,
 ) -> Result<Prefaced, Parting> {
     let protocol = service.settings.protocol.protocol();
-    let host = (protocol == Protocol::Smtp).then(|| UNAVAILABLE.to_owned());
-    let client = Client { protocol, addr, host };
-    let delay = service.settings.greeting_delay;
+    let deadline = Instant::now() + service.settings.core.timeout;
+    let mut client = Client::new(protocol, peer);
+    if door.proxy_protocol {
+        teller.action = Action::ReadingHeader;
+        let header = within(deadline, header(&mut link)).await?;
+        believe(&header, peer, &service, &mut client);
+        teller.client = client.addr;
+    }
+    if door.ssl {
+        teller.action = Action::Handshaking;
+        (link, client.tls) = secure::accept(link, &service, deadline).await?;
+    }
+    if protocol == Protocol::Smtp {
+        client.host = Some(name(client.addr, &service, teller).await);
+        link = keep_waiting(link, service.settings.greeting_delay, teller).await?;
+    }
+    // Behind a balancer that is believed, its TLS with the client counts like ours.
+    let secured = client.tls.is_some();
+    Ok(Prefaced { link, client, service, secured })
+}
+
+/// One limit for a phase; when it passes the client is dropped without a word.
+async fn within<T>(deadline: Instant, phase: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    timeout_at(deadline, phase).await.map_err(|_| Trouble::ClientTimedOut)?
+}
+
+/// Reads the PROXY header and not a byte more: what follows it may be the beginning of a TLS handshake.
+async fn header(link: &mut Link) -> Result<Header, Trouble> {
+    let failed = |source| Trouble::Client { call: Call::Recv, source };
+    let mut seen = BytesMut::new();
+    loop {
+        let before = seen.len();
+        if link.peek(&mut seen, LONGEST - before).await.map_err(failed)? == 0 {
+            return Err(Fault::ended(&seen).into());
+        }
+        match proxy_protocol::parse(&seen) {
+            Parsed::Incomplete => link.skip(seen.len() - before).map_err(failed)?,
+            Parsed::Done { length, header } => {
+                link.skip(length.saturating_sub(before)).map_err(failed)?;
+                return Ok(header);
+            }
+            Parsed::Fault(fault) => return Err(fault.into()),
+        }
+    }
+}
+
+/// Takes over what a header says, as far as its sender may say it.
+///
+/// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
+/// client's address, and only its word about TLS counts.
+fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) {
+    let Some(addresses) = &header.addresses else { return };
+    client.proxied = Some(Proxied::from(addresses));
+    if !service.settings.real_ip.trusts(peer) {
+        return;
+    }
+    if let Some(addr) = addresses.source.socket_addr() {
+        client.addr = ClientAddr::Tcp(addr);
+    }
+    if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
+        client.tls = Some(auth_http::Tls::from(&ssl));
+    }
+}
+
+/// What a client is called in DNS. One over a unix socket has no address to look up.
+async fn name(addr: ClientAddr, service: &Service, teller: &mut Teller) -> String {
+    let name = match (&service.names, addr) {
+        (None, _) => ClientName::Nameless(Nameless::NoResolver),
+        (Some(_), ClientAddr::Unix) => ClientName::Nameless(Nameless::UnixSocket),
+        (Some(resolver), ClientAddr::Tcp(addr)) => {
+            let name = resolver.client_name(addr.ip()).await;
+            if let ClientName::Nameless(why) = &name {
+                let action = match why {
+                    Nameless::NameUnresolved { .. } => Action::ResolvingName,
+                    _ => Action::ResolvingAddress,
+                };
+                teller.tell_while(action, &Event::Nameless { ip: addr.ip(), why });
+            }
+            name
+        }
+    };
+    name.as_str().to_owned()
+}
+
+/// `smtp_greeting_delay`: a client that waits for its turn lets the time pass; every other outcome is an early word or
+/// the end.
+async fn keep_waiting(mut link: Link, delay: Duration, teller: &mut Teller) -> Result<Link, Parting> {
     if delay.is_zero() {
-        return Ok(Prefaced { link, client, service });
+        return Ok(link);
     }
     teller.action = Action::GreetingDelay;
     let mut said = BytesMut::new();
-    // A client that waits for its turn lets the time pass; every other outcome is an early word or the end.
     match timeout(delay, scratch::read(&mut link, &mut said, EARLY)).await {
-        Err(_) => Ok(Prefaced { link, client, service }),
+        Err(_) => Ok(link),
         Ok(Ok(0)) => Err(Trouble::ClientGone.into()),
         Ok(Ok(_)) => {
             // The first bytes on a connection always fit into its send buffer.

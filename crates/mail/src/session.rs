@@ -102,12 +102,12 @@ impl Word {
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, door: _, connection, service, slots, slot, orders, presence } =
+    let Accepted { link, client, server, door, connection, service, slots, slot, orders, presence } =
         accepted;
     let held = Held { slot, orders, presence };
     let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
-    match establish(link, client, service, &slots, &mut teller).await {
+    match establish(link, (client, door), service, &slots, &mut teller).await {
         // The relay is a task of its own: what the login needed is freed when this one ends.
         Ok(connected) => drop(tokio::spawn(proxy(connected, teller, held))),
         Err(parting) => {
@@ -120,12 +120,12 @@ pub async fn run(accepted: Accepted) {
 /// From accept to a session with an upstream.
 async fn establish(
     link: Link,
-    client: ClientAddr,
+    (client, door): (ClientAddr, Door),
     service: Arc<Service>,
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
-    let prefaced = preface::complete(link, client, service, teller).await?;
+    let prefaced = preface::complete(link, client, door, service, teller).await?;
     let authorised = login::authorise(prefaced, teller).await?;
     upstream::open(authorised, slots, teller).await
 }

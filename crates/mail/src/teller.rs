@@ -18,6 +18,16 @@ pub enum Action {
     None,
     /// A client was accepted (the originals: Angie only).
     Initializing,
+    /// Waiting for the PROXY header.
+    ReadingHeader,
+    /// TLS from the first byte on.
+    Handshaking,
+    /// TLS behind STARTTLS.
+    Starttls,
+    /// Looking up the name of the client's address.
+    ResolvingAddress,
+    /// Looking up the addresses of that name.
+    ResolvingName,
     /// From the greeting to the first command.
     Greeting,
     /// `smtp_greeting_delay`.
@@ -28,6 +38,10 @@ pub enum Action {
     HttpAuth,
     /// Connecting to the upstream.
     Connecting,
+    /// Sending it a PROXY header.
+    SendingHeader,
+    /// TLS with it.
+    UpstreamHandshake,
     /// Logging in there.
     Upstream(back::Action),
     /// Moving bytes.
@@ -47,11 +61,18 @@ impl Action {
         match self {
             Self::None => "",
             Self::Initializing => "initializing session",
+            Self::ReadingHeader => "reading PROXY protocol",
+            Self::Handshaking => "SSL handshaking",
+            Self::Starttls => "in starttls state",
+            Self::ResolvingAddress => "in resolving client address",
+            Self::ResolvingName => "in resolving client hostname",
             Self::Greeting => "sending client greeting line",
             Self::GreetingDelay => "in delay pipelining state",
             Self::Auth => "in auth state",
             Self::HttpAuth => "in http auth state",
             Self::Connecting => "connecting to upstream",
+            Self::SendingHeader => "sending PROXY protocol header to upstream",
+            Self::UpstreamHandshake => "SSL handshaking to upstream",
             Self::Upstream(action) => upstream_text(action),
             Self::Proxying => "proxying",
             Self::ReadingClient => "proxying and reading from client",
@@ -85,11 +106,14 @@ pub struct Teller {
     log: Arc<Log>,
     flavour: Flavour,
     connection: u64,
-    client: ClientAddr,
+    /// The client, by the address that it has or is believed to have.
+    pub client: ClientAddr,
     /// The listening address as configured, not the local address of the connection.
     server: Endpoint,
     /// What the session is doing now.
     pub action: Action,
+    /// Whether STARTTLS was given.
+    pub starttls: bool,
     /// The user's name, as soon as there is one.
     pub login: Option<Bytes>,
     /// The upstream, from the start of connecting.
@@ -105,7 +129,17 @@ impl Teller {
         client: ClientAddr,
         server: Endpoint,
     ) -> Self {
-        Self { log, flavour, connection, client, server, action: Action::None, login: None, upstream: None }
+        Self {
+            log,
+            flavour,
+            connection,
+            client,
+            server,
+            action: Action::None,
+            starttls: false,
+            login: None,
+            upstream: None,
+        }
     }
 
     /// Says that `event` happened while the session is doing [`action`](Self::action).
@@ -124,9 +158,11 @@ impl Teller {
     fn context(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let login = self.login.as_ref().map(|login| Escaped(login));
         if self.flavour == Flavour::Nginx {
-            write!(f, ", client: {}, server: {}", self.client.host(), self.server)?;
+            let starttls = if self.starttls { " using starttls" } else { "" };
+            write!(f, ", client: {}{starttls}, server: {}", self.client.host(), self.server)?;
         } else {
-            write!(f, ", client: \"{}\", server: \"{}\"", self.client, self.server)?;
+            let starttls = if self.starttls { ", starttls: \"true\"" } else { "" };
+            write!(f, ", client: \"{}\", server: \"{}\"{starttls}", self.client, self.server)?;
         }
         if let Some(login) = login {
             write!(f, ", login: \"{login}\"")?;

@@ -3,10 +3,13 @@
 use std::io;
 
 use proto::Violation;
+use proto::proxy_protocol::Fault as HeaderFault;
 
 use crate::address::Endpoint;
+use crate::link::HandshakeError;
 use crate::link::TlsError;
 use crate::settings::log::Level;
+use crate::tls::Rejection;
 
 /// The end of a session that nobody wished for.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,15 @@ pub enum Trouble {
         /// The system's reason.
         source: io::Error,
     },
+    /// The PROXY header of the client's connection is none.
+    #[error(transparent)]
+    Header(#[from] HeaderFault),
+    /// There is no TLS with the client.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The client's certificate will not do.
+    #[error("{0}")]
+    Certificate(Rejection),
     /// The client talked before the greeting.
     #[error("client was rejected before greeting")]
     EarlyTalker {
@@ -95,6 +107,12 @@ pub enum UpstreamTrouble {
         /// What it has said.
         reply: Vec<u8>,
     },
+    /// TLS with it failed.
+    #[error("{0}")]
+    Handshake(HandshakeError),
+    /// TLS was asked for, and is not configured or has no name to verify.
+    #[error("no TLS with upstream: {0}")]
+    Unprepared(&'static str),
     /// `proxy_smtp_auth` without a password.
     #[error("no password available")]
     NoPassword,
@@ -140,8 +158,13 @@ impl Trouble {
     pub fn level(&self) -> Option<Level> {
         match self {
             Self::ClientGone => None,
-            Self::ClientTimedOut | Self::EarlyTalker { .. } | Self::ShutdownTimeout => Some(Level::Info),
+            Self::ClientTimedOut
+            | Self::Certificate(_)
+            | Self::EarlyTalker { .. }
+            | Self::ShutdownTimeout => Some(Level::Info),
             Self::Client { source, .. } => Some(level_of(source, Level::Info)),
+            Self::Header(_) => Some(Level::Error),
+            Self::Handshake(error) => Some(error.level()),
             Self::Upstream(trouble) => Some(trouble.level()),
         }
     }
@@ -152,7 +175,12 @@ impl Trouble {
             Self::ClientTimedOut => Some(nix::libc::ETIMEDOUT),
             Self::Client { source, .. } => source.raw_os_error(),
             Self::Upstream(trouble) => trouble.errno(),
-            Self::ClientGone | Self::EarlyTalker { .. } | Self::ShutdownTimeout => None,
+            Self::Handshake(error) => error.errno(),
+            Self::ClientGone
+            | Self::Header(_)
+            | Self::Certificate(_)
+            | Self::EarlyTalker { .. }
+            | Self::ShutdownTimeout => None,
         }
     }
 }
@@ -174,6 +202,7 @@ impl UpstreamTrouble {
             Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => {
                 source.raw_os_error()
             }
+            Self::Handshake(error) => error.errno(),
             _ => None,
         }
     }

@@ -5,22 +5,24 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use proto::back::Outcome;
-use proto::{Back, Front, LoginAnswer, Refusal, imap, pop3, smtp};
+use proto::proxy_protocol::{Endpoints, Version, write_v1, write_v2};
+use proto::{Back, Dialogue, Front, LoginAnswer, Refusal, imap, pop3, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::address::{Endpoint, Target};
+use crate::address::{ClientAddr, Endpoint, Target};
 use crate::auth::Resolve;
 use crate::driver::{self, Said, converse};
 use crate::event::Event;
 use crate::generation::Service;
 use crate::link::Link;
 use crate::login::{Authorised, hang_up};
+use crate::preface::Prefaced;
 use crate::relay::Relay;
 use crate::session::{Connected, Parting, Word};
-use crate::settings::Server;
+use crate::settings::{Server, UpstreamTls};
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
-use crate::trouble::{Trouble, UpstreamTrouble};
+use crate::trouble::{Call, Trouble, UpstreamTrouble};
 
 /// What a client is told whose credentials were good but cannot be passed on.
 const UNSENDABLE: &[u8] = b"Invalid login or password";
@@ -33,10 +35,10 @@ pub async fn open(
 ) -> Result<Connected, Parting> {
     let settings = Arc::clone(&authorised.prefaced.service.settings);
     let mut input = std::mem::take(&mut authorised.input);
-    let back = back(&authorised, &settings);
+    let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(&authorised.route.target, back, &service, slots, teller) => attempt,
+        attempt = attempt(plan, &service, slots, teller) => attempt,
         () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
@@ -56,6 +58,53 @@ pub async fn open(
             Err(Parting { trouble: trouble.into(), word: Word::Answer(Box::new(authorised), answer) })
         }
     }
+}
+
+/// What is to be done: where to go, how, and as whom.
+struct Plan {
+    target: Target,
+    back: Back,
+    tls: UpstreamTls,
+    /// Whether to verify the upstream's certificate, if the authority says so.
+    verify: Option<bool>,
+    /// The name that the upstream has to prove, if the authority says so.
+    name: Option<String>,
+    /// A PROXY header, empty if there is to be none.
+    header: BytesMut,
+}
+
+impl Plan {
+    fn new(authorised: &Authorised, settings: &Server) -> Self {
+        let Authorised { prefaced, route, .. } = authorised;
+        let tls = route.tls.mode.unwrap_or(settings.proxy.ssl);
+        let mut back = back(authorised, settings);
+        if tls == UpstreamTls::Starttls {
+            back = back.with_starttls();
+        }
+        Self {
+            target: route.target.clone(),
+            back,
+            tls,
+            verify: route.tls.verify,
+            name: route.tls.name.clone(),
+            header: header(settings.proxy.protocol, prefaced),
+        }
+    }
+}
+
+/// The PROXY header that tells an upstream who the client is, and where it has connected to.
+fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
+    let mut header = BytesMut::new();
+    let endpoints = match (prefaced.client.addr, prefaced.link.local_addr()) {
+        (ClientAddr::Tcp(source), Some(destination)) => Some(Endpoints { source, destination }),
+        _ => None,
+    };
+    match version {
+        None => {}
+        Some(Version::V1) => write_v1(endpoints, &mut header),
+        Some(Version::V2) => write_v2(endpoints, &mut header),
+    }
+    header
 }
 
 /// An upstream that has accepted the login.
@@ -79,8 +128,7 @@ impl From<UpstreamTrouble> for Box<Failed> {
 }
 
 async fn attempt(
-    target: &Target,
-    mut back: Back,
+    mut plan: Plan,
     service: &Service,
     slots: &Arc<Slots>,
     teller: &mut Teller,
@@ -89,7 +137,7 @@ async fn attempt(
     let slot = slots.take().ok_or(UpstreamTrouble::NoSlot)?;
     let deadline = Instant::now() + settings.core.timeout;
     teller.action = Action::Connecting;
-    let endpoints = timeout_at(deadline, resolve(target, &*service.resolver))
+    let endpoints = timeout_at(deadline, resolve(&plan.target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
     let mut link = connect(&endpoints, deadline, teller).await?;
@@ -97,8 +145,47 @@ async fn attempt(
         link.set_keepalive(true)
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
     }
-    let reply = log_in(&mut link, &mut back, deadline, settings, teller).await?;
-    Ok(Opened { link, slot, reply })
+    let logged_in = timeout_at(deadline, log_in(&mut link, &mut plan, service, teller)).await;
+    let Ok(reply) = logged_in else {
+        if let Action::Upstream(_) = teller.action {
+            teller.action = Action::Upstream(plan.back.action());
+        }
+        return Err(UpstreamTrouble::TimedOut.into());
+    };
+    Ok(Opened { link, slot, reply: reply? })
+}
+
+/// Says everything that the upstream is to hear from us, and returns what it said to the login.
+async fn log_in(
+    link: &mut Link,
+    plan: &mut Plan,
+    service: &Service,
+    teller: &mut Teller,
+) -> Result<Bytes, Box<Failed>> {
+    if !plan.header.is_empty() {
+        teller.action = Action::SendingHeader;
+        link.write_all(&plan.header)
+            .await
+            .map_err(|source| UpstreamTrouble::Io { call: Call::Send, source })?;
+    }
+    if plan.tls == UpstreamTls::Implicit {
+        secure(link, plan, service, teller).await?;
+    }
+    loop {
+        let mut input = BytesMut::new();
+        teller.action = Action::Upstream(plan.back.action());
+        let said = converse(link, &mut plan.back, &mut input, |_, _| {}).await;
+        teller.action = Action::Upstream(plan.back.action());
+        match said {
+            Ok(Said::Question(outcome)) => return accepted(outcome, &service.settings),
+            Ok(Said::Tls) => {
+                secure(link, plan, service, teller).await?;
+                plan.back.secured();
+            }
+            Ok(Said::Closed) | Err(driver::Broken::Ended) => return Err(UpstreamTrouble::Closed.into()),
+            Err(driver::Broken::Io(call, source)) => return Err(UpstreamTrouble::Io { call, source }.into()),
+        }
+    }
 }
 
 /// All places where the upstream may be, best first.
@@ -167,23 +254,27 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
     }
 }
 
-/// Converses until the upstream has accepted the login, and returns what it said to it.
-async fn log_in(
+/// TLS with the upstream. Whatever is wrong with it, the login ends here: no name and no password goes out in clear.
+async fn secure(
     link: &mut Link,
-    back: &mut Back,
-    deadline: Instant,
-    settings: &Server,
+    plan: &Plan,
+    service: &Service,
     teller: &mut Teller,
-) -> Result<Bytes, Box<Failed>> {
-    let mut input = BytesMut::new();
-    let said = timeout_at(deadline, converse(link, back, &mut input, |_, _| {})).await;
-    teller.action = Action::Upstream(back.action());
-    match said {
-        Err(_) => Err(UpstreamTrouble::TimedOut.into()),
-        Ok(Ok(Said::Question(outcome))) => accepted(outcome, settings),
-        Ok(Ok(Said::Closed) | Err(driver::Broken::Ended)) => Err(UpstreamTrouble::Closed.into()),
-        Ok(Err(driver::Broken::Io(call, source))) => Err(UpstreamTrouble::Io { call, source }.into()),
-    }
+) -> Result<(), UpstreamTrouble> {
+    teller.action = Action::UpstreamHandshake;
+    let Some(tls) = &service.upstream_tls else {
+        return Err(UpstreamTrouble::Unprepared("there are no trusted certificates"));
+    };
+    let called = match &plan.target {
+        Target::Ip(addr) => addr.ip().to_string(),
+        Target::Name(name, _) => name.clone(),
+        Target::Unix(_) => "localhost".to_owned(),
+    };
+    let name = tls.name(plan.name.as_deref(), &called);
+    let name = name.map_err(|_| UpstreamTrouble::Unprepared("its name cannot stand in a certificate"))?;
+    let config = Arc::clone(tls.config(plan.verify));
+    link.connect_tls(config, name).await.map_err(UpstreamTrouble::Handshake)?;
+    Ok(())
 }
 
 fn accepted(outcome: Outcome, settings: &Server) -> Result<Bytes, Box<Failed>> {

@@ -59,6 +59,27 @@ impl Protocol {
     }
 }
 
+/// What a client hears inside TLS whose certificate will not do; then the connection ends (as the originals).
+impl Protocol {
+    /// It has not sent the one that it needs.
+    pub const fn certificate_missing(self) -> &'static [u8] {
+        match self {
+            Self::Imap => b"* BYE No required SSL certificate\r\n",
+            Self::Pop3 => b"-ERR No required SSL certificate\r\n",
+            Self::Smtp => b"421 4.7.1 No required SSL certificate\r\n",
+        }
+    }
+
+    /// It has sent one that is not good.
+    pub const fn certificate_refused(self) -> &'static [u8] {
+        match self {
+            Self::Imap => b"* BYE SSL certificate error\r\n",
+            Self::Pop3 => b"-ERR SSL certificate error\r\n",
+            Self::Smtp => b"421 4.7.1 SSL certificate error\r\n",
+        }
+    }
+}
+
 /// Whether a plain connection may, or must, be upgraded to TLS (directive `starttls`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Starttls {

@@ -55,6 +55,24 @@ impl Process {
         self.pid.as_raw().unsigned_abs()
     }
 
+    /// How many descriptors it has open.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid));
+        open.unwrap_or_else(|error| panic!("{} has no descriptors: {error}", self.name)).count()
+    }
+
+    /// Bytes of memory that it has written to and that no file stands behind: heap, stacks and such.
+    ///
+    /// Pages of its file are left out, for what they weigh depends on who else runs it.
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let maps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).unwrap_or_default();
+        let row = maps.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix("kB"));
+        let pages = row.and_then(|row| row.trim().parse::<u64>().ok());
+        pages.unwrap_or_else(|| panic!("the system does not tell the memory of {}", self.name)) * 1024
+    }
+
     /// Sends a signal to the program alone, not to its group. Does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid, signal).expect("a child can be signalled");
@@ -134,6 +152,13 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+
+    #[test]
+    fn descriptors_and_memory_of_a_program_can_be_seen() {
+        let process = Process::start(Command::new("sleep").arg("600").stdin(std::process::Stdio::null()));
+        assert!(process.descriptors() >= 3);
+        assert!((4096..16 << 20).contains(&process.memory()), "{}", process.memory());
+    }
 
     #[test]
     fn stopping_says_how_it_ended() {

@@ -24,6 +24,7 @@ pub struct Script(Vec<Step>);
 enum Step {
     Say(Vec<u8>),
     Trickle(Vec<u8>, Duration),
+    Flood(Vec<u8>, u64),
     Expect(Vec<u8>),
     ExpectLine,
     Wait(Gate),
@@ -48,6 +49,11 @@ impl Script {
     /// Sends each byte in a segment of its own, `pace` apart. Zero is allowed.
     pub fn trickle(self, bytes: impl AsRef<[u8]>, pace: Duration) -> Self {
         self.then(Step::Trickle(bytes.as_ref().to_vec(), pace))
+    }
+
+    /// Sends bytes over and over until `limit` bytes are sent or the peer hangs up.
+    pub fn flood(self, bytes: impl AsRef<[u8]>, limit: u64) -> Self {
+        self.then(Step::Flood(bytes.as_ref().to_vec(), limit))
     }
 
     /// Exactly these bytes must come next.
@@ -126,6 +132,7 @@ impl Step {
         match self {
             Self::Say(bytes) => wire.say(bytes)?,
             Self::Trickle(bytes, pace) => trickle(wire, bytes, *pace),
+            Self::Flood(bytes, limit) => drop(wire.flood(bytes, *limit)),
             Self::Expect(bytes) => wire.expect(bytes)?,
             Self::ExpectLine => drop(wire.until(b"\n")?),
             Self::Wait(gate) => pass(gate, wire)?,

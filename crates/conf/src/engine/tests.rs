@@ -67,6 +67,11 @@ fn nobody() -> Names {
     Names::told(std::collections::BTreeMap::new())
 }
 
+/// A world without files.
+fn nothing() -> Disk<'static> {
+    Disk { directory: Path::new("/etc"), read: &|_| Err(std::io::ErrorKind::NotFound.into()) }
+}
+
 /// What came of `text`: the owner, the fault, the warnings.
 fn read(text: &str) -> (Owner, String, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
@@ -75,7 +80,7 @@ fn read(text: &str) -> (Owner, String, Vec<String>) {
     let block = crate::parse_file(&path, &mut Sources::new());
     let short = |text: String| text.replace(&path.display().to_string(), "x");
     let (vocabulary, warnings) = (Vocabulary::new().and(TABLE).and(OTHER), Warnings::new());
-    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &nobody() };
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &nobody(), disk: nothing() };
     let mut owner = Owner::default();
     let result = apply(&block, &mut [&mut bind(TABLE, &mut owner)], &reading);
     let fault = result.err().map(|fault| short(fault.to_string())).unwrap_or_default();
@@ -178,7 +183,7 @@ fn the_first_mistake_in_the_text_is_the_one_that_is_named() {
 fn text_must_be_utf_8_where_text_is_needed() {
     let block = parse_text(b"last \"a\xff\";", Path::new("/"), &mut Sources::new());
     let (vocabulary, warnings) = (Vocabulary::new(), Warnings::new());
-    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &nobody() };
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &nobody(), disk: nothing() };
     let mut owner = Owner::default();
     let fault = apply(&block, &mut [&mut bind(TABLE, &mut owner)], &reading).unwrap_err();
     let expected = "\"last\" directive invalid value \"a\u{fffd}\", it must be UTF-8 in command line";

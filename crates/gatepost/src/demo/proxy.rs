@@ -55,6 +55,9 @@ async fn serve(plan: Plan) -> io::Result<()> {
             authority: authority(&front, &makings.verifiers)?,
             settings: Arc::new(server(protocol)),
             resolver: Arc::clone(&makings.resolver),
+            names: None,
+            tls: None,
+            upstream_tls: None,
             log: Arc::clone(&log),
             flavour: Flavour::Gatepost,
         }));

@@ -122,6 +122,11 @@ pub(crate) async fn run(
         inherited,
     };
     crate::start::introduce(&master.setup.logs, master.program.flavour);
+    if master.launch.is_background() && !master.setup.logs.logs.use_stderr() {
+        // Before there is a worker, which would go on with it.
+        let process = &master.setup.configuration.process;
+        launch::leave_stderr(process).map_err(StartError::call("dup2()"))?;
+    }
     master.notice(&"start worker processes");
     master.start_worker().map_err(StartError::call("fork()"))?;
     let ended = master.serve(&signals).await;

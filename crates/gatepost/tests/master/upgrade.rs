@@ -29,7 +29,7 @@ fn an_upgrade_under_load_refuses_nobody() {
     let mut session = login(stage.pop3, "joe");
     let load = Load::start(3, stage.pop3);
     let (old, new) = upgrade(&stage);
-    assert!(stage.read("stderr").contains("using inherited sockets from \""), "{}", stage.read("stderr"));
+    stage.wait_for_log("using inherited sockets from \"");
     send(old, Signal::SIGWINCH);
     use_session(&mut login(stage.pop3, "joe"));
     send(old, Signal::SIGQUIT);

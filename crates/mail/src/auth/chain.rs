@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::address::{ClientAddr, Target};
-    use crate::auth::{Failure, Route};
+    use crate::auth::{Failure, Route, RouteTls};
 
     /// Has one verdict to give.
     struct Scripted(Mutex<Option<Verdict>>);
@@ -75,7 +75,11 @@ mod tests {
 
     fn granted() -> Verdict {
         let identity = Identity { user: Bytes::from_static(b"u"), password: None };
-        Verdict::Granted(Route { target: Target::Unix("/upstream".into()), identity })
+        Verdict::Granted(Route {
+            target: Target::Unix("/upstream".into()),
+            identity,
+            tls: RouteTls::default(),
+        })
     }
 
     fn denied() -> Verdict {
@@ -99,7 +103,7 @@ mod tests {
             password: Secret::default(),
         };
         let login = Login { credentials, challenge: None, attempt: 1, helo: Bytes::new(), envelope: None };
-        let client = Client { protocol: Protocol::Smtp, addr: ClientAddr::Unix, host: None };
+        let client = Client::new(Protocol::Smtp, ClientAddr::Unix);
         let verdict = chain.authenticate(&login, &client, &|_| {}).await;
         let asked = all.iter().filter(|one| one.0.lock().expect("not poisoned").is_none()).count();
         (verdict, asked)

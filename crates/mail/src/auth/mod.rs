@@ -10,10 +10,12 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use proto::auth_http::{Proxied, Tls};
 use proto::{Identity, Login, Protocol, Refusal};
 
 use crate::address::{ClientAddr, Target};
 use crate::log::Escaped;
+use crate::settings::UpstreamTls;
 
 /// What is known of a client before it says anything about itself.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub struct Client {
     pub addr: ClientAddr,
     /// SMTP: its name in DNS, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`. `None` in other protocols.
     pub host: Option<String>,
+    /// The addresses in its PROXY header, as they stood there.
+    pub proxied: Option<Proxied>,
+    /// Its TLS, with us or with a balancer that may speak for it.
+    pub tls: Option<Tls>,
+}
+
+impl Client {
+    /// A client of whom nothing is known yet.
+    pub const fn new(protocol: Protocol, addr: ClientAddr) -> Self {
+        Self { protocol, addr, host: None, proxied: None, tls: None }
+    }
 }
 
 /// A future of a [`Verdict`] or a resolved name, boxed so that its trait can be an object.
@@ -82,6 +95,19 @@ pub struct Route {
     pub target: Target,
     /// Who to be there.
     pub identity: Identity,
+    /// How to speak TLS with it, as far as the authority says.
+    pub tls: RouteTls,
+}
+
+/// What an authority says of TLS with the upstream of a user. Nothing said leaves it to the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTls {
+    /// Whether, and how, TLS is spoken: `proxy_ssl` for this user.
+    pub mode: Option<UpstreamTls>,
+    /// Whether the upstream's certificate is verified: `proxy_ssl_verify` for this user.
+    pub verify: Option<bool>,
+    /// The name, or address, that the certificate has to be for: `proxy_ssl_name` for this user.
+    pub name: Option<String>,
 }
 
 /// A refusal and when to say it.
@@ -187,6 +213,22 @@ pub enum Failure {
         server: String,
         /// What it sent.
         port: String,
+    },
+    /// `Auth-Server-SSL` is none of its values.
+    #[error("auth http server {server} sent invalid server ssl:\"{}\"", Escaped(.value.as_bytes()))]
+    InvalidTls {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        value: String,
+    },
+    /// `Auth-Server-Name` is neither a name nor an address.
+    #[error("auth http server {server} sent invalid server name:\"{}\"", Escaped(.name.as_bytes()))]
+    InvalidName {
+        /// The authority's name.
+        server: String,
+        /// What it sent.
+        name: String,
     },
     /// `WAIT` more often than anyone can mean.
     #[error("auth http server {server} answered WAIT too many times")]

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::address::{ClientAddr, Endpoint};
@@ -83,6 +86,13 @@ impl Socket {
     /// Reads what is there; 0 is the end, `WouldBlock` is nothing.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         each!(self, stream => stream.try_read(into))
+    }
+
+    /// Looks at what is there and leaves it there; 0 is the end, `WouldBlock` is nothing.
+    pub(super) fn try_peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        each!(self, stream => stream.try_io(Interest::READABLE, || {
+            Ok(recv(stream.as_raw_fd(), into, MsgFlags::MSG_PEEK)?)
+        }))
     }
 
     /// Writes what fits; `WouldBlock` is nothing.

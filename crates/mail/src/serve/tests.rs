@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
-use conf::{Reading, Source, Sources, Vocabulary, Warnings};
+use conf::{Disk, Reading, Source, Sources, Vocabulary, Warnings};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
@@ -37,7 +37,8 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let block = conf::parse_file(path, &mut Sources::told(vec![file], BTreeMap::new()));
     let (vocabulary, warnings, names) =
         (settings::vocabulary(Vocabulary::new()), Warnings::new(), written::names());
-    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &names };
+    let disk = Disk { directory: Path::new("/"), read: &|_| Err(io::ErrorKind::NotFound.into()) };
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &names, disk };
     let mut mail = MailBlock::default();
     mail.read(&block, &reading).unwrap();
     let (directory, prefix, host_name) = ("/".into(), "/".into(), "host".to_owned());

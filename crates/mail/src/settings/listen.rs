@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use conf::{Args, Count, Directive, Fault, Mistake, Notice, Word, doc, value};
+use conf::{Args, Count, Directive, Fault, Mistake, Notice, Position, Word, doc, value};
 use proto::Protocol;
 
 use crate::address::Endpoint;
@@ -78,6 +78,8 @@ pub struct ListenBlock {
     pub(super) protocol: Option<Protocol>,
     /// The sockets of all servers.
     sockets: Vec<Written>,
+    /// The last `listen … ssl` of the server that is being read.
+    pub(super) ssl: Option<Position>,
     taken: HashSet<Endpoint>,
 }
 
@@ -96,14 +98,16 @@ pub const LISTEN: &[Directive<ListenBlock>] = &[
         Count::AtLeast(1),
         doc(
             "ADDRESS [bind] [reuseport] [backlog=NUMBER] [rcvbuf=SIZE] [sndbuf=SIZE] [ipv6only=on | off]\n    \
-             [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath]",
+             [so_keepalive=on | off | [IDLE]:[INTERVAL]:[COUNT]] [multipath] [ssl] [proxy_protocol]",
             "",
             "Where a server accepts clients; needed at least once. ADDRESS is `ADDR:PORT`, `*:PORT`, \
              `PORT`, `[IPv6]:PORT`, `NAME:PORT` (all addresses of the name) or `unix:PATH`; PORT may be a \
              range such as `9143-9145`. Without a port the system chooses one. An address whose port is \
              also bound by the wildcard of its family gets no socket of its own, unless it has `bind` or a \
-             parameter about the socket. `reuseport` gives each serving thread its own socket. Not yet: \
-             `ssl` and `proxy_protocol`.",
+             parameter about the socket. `reuseport` gives each serving thread its own socket. With `ssl` \
+             clients of this address speak TLS from the first byte on; the well-known ports of TLS do not \
+             imply it. With `proxy_protocol` each connection begins with a PROXY header, of version 1 or \
+             2, before TLS.",
         ),
         listen,
     ),
@@ -175,6 +179,9 @@ fn listen(block: &mut ListenBlock, args: &Args<'_>) -> Result<(), Fault> {
     let port = listening.first_port();
     block.protocol = block.protocol.or_else(|| port.and_then(protocol_of_port));
     let parameters = Parameters::parse(args)?;
+    if parameters.ssl {
+        block.ssl = Some(args.at().clone());
+    }
     for endpoint in endpoints {
         if !block.taken.insert(endpoint.clone()) {
             let shown = match endpoint {
@@ -197,6 +204,8 @@ fn listen(block: &mut ListenBlock, args: &Args<'_>) -> Result<(), Fault> {
 struct Parameters {
     options: SocketOptions,
     bind: bool,
+    ssl: bool,
+    proxy_protocol: bool,
 }
 
 impl Parameters {
@@ -222,10 +231,8 @@ impl Parameters {
             ("bind", None) => self.bind = true,
             ("reuseport", None) => options.reuseport = true,
             ("multipath", None) => options.multipath = true,
-            ("ssl" | "proxy_protocol", None) => {
-                let parameter = word.clone();
-                return Err(args.fault(Mistake::ParameterNotYet { name: args.name(), parameter }));
-            }
+            ("ssl", None) => self.ssl = true,
+            ("proxy_protocol", None) => self.proxy_protocol = true,
             ("backlog", Some(value)) => {
                 let backlog = parse_backlog(value);
                 options.backlog = Some(backlog.ok_or_else(|| wrong(ListenMistake::Backlog(word.clone())))?);
@@ -338,7 +345,8 @@ impl Written {
     }
 
     const fn door(&self) -> Door {
-        Door { server: self.server, ssl: false, proxy_protocol: false }
+        let Parameters { ssl, proxy_protocol, .. } = self.parameters;
+        Door { server: self.server, ssl, proxy_protocol }
     }
 }
 

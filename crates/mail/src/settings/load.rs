@@ -10,7 +10,11 @@ use proto::Protocol;
 
 use super::listen::{LISTEN, ListenBlock};
 use super::scope::{self, Scope};
-use super::{AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, smtp, ssl};
+use super::{
+    AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, realip, resolver, smtp,
+    ssl,
+};
+use crate::dns;
 
 /// All `mail {}` blocks as written. Several count as one (as in Angie; nginx refuses a second).
 #[derive(Debug, Default)]
@@ -89,8 +93,10 @@ impl MailBlock {
     pub fn resolve(&self, around: &Surroundings) -> Result<Mail, Fault> {
         let protocols =
             self.servers.blocks.iter().map(ServerBlock::protocol).collect::<Result<Vec<_>, _>>()?;
-        let resolve =
-            |(server, protocol): (&ServerBlock, _)| self.server(server, protocol, around).map(Arc::new);
+        let shared = resolver::shared(&self.scope.resolver);
+        let resolve = |(server, protocol): (&ServerBlock, _)| {
+            self.server(server, protocol, around, shared.as_ref()).map(Arc::new)
+        };
         let servers = self.servers.blocks.iter().zip(protocols).map(resolve).collect::<Result<_, _>>()?;
         Ok(Mail { servers, listens: self.servers.listen.resolve() })
     }
@@ -100,6 +106,7 @@ impl MailBlock {
         server: &ServerBlock,
         protocol: Protocol,
         around: &Surroundings,
+        shared: Option<&Arc<dns::Settings>>,
     ) -> Result<Server, Fault> {
         let (inner, outer) = (&server.scope, &self.scope);
         let logs = inner.log.resolve(&outer.log, around);
@@ -117,8 +124,8 @@ impl MailBlock {
                 Protocol::Smtp => smtp::greeting_delay(&inner.smtp, &outer.smtp),
                 Protocol::Imap | Protocol::Pop3 => Duration::ZERO,
             },
-            real_ip: super::RealIp::default(),
-            resolver: None,
+            real_ip: realip::resolve(&inner.realip, &outer.realip),
+            resolver: resolver::resolve(&inner.resolver, &outer.resolver, shared),
             protocol: front(inner, outer, protocol, &core),
             core,
         })
@@ -154,5 +161,4 @@ pub fn chapters() -> Vec<Chapter> {
 }
 
 #[cfg(test)]
-#[path = "load/tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conf::{Args, Count, Directive, Fault, Mistake, Once, Setting, doc};
+use conf::{Args, Count, Directive, Fault, Once, Setting, doc};
 use proto::proxy_protocol::Version;
 
 use super::PAGE;
@@ -56,7 +56,10 @@ pub struct ProxyBlock {
     smtp_auth: Setting<bool>,
     xclient: Setting<bool>,
     keepalive: Setting<bool>,
-    protocol: Setting<()>,
+    protocol: Setting<Option<Version>>,
+    imap_id: Setting<bool>,
+    pop3_xclient: Setting<bool>,
+    ssl: Setting<UpstreamTls>,
     idle: Once,
 }
 
@@ -110,11 +113,47 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
         "proxy_protocol",
         Count::Exactly(1),
         doc(
+            "off | on | v1 | v2",
             "off",
-            "off",
-            "Whether a PROXY header tells upstreams who the client is. Not yet: `on`, `v1` and `v2`.",
+            "Whether a PROXY header tells upstreams who the client is, and in which form: `v1`, which is `on`, \
+             is a line of text, `v2` is binary. It goes before everything else, TLS too. `v1` is not in the \
+             originals.",
         ),
         |b, a| b.protocol.set(a, proxy_protocol),
+    ),
+    Directive::new(
+        "proxy_imap_id",
+        Count::Exactly(1),
+        doc(
+            "on | off",
+            "off",
+            "Whether the ID command (RFC 2971) tells IMAP upstreams who the client is, as Dovecot's proxy \
+             does. Not in the originals.",
+        ),
+        |b, a| b.imap_id.set(a, Args::flag),
+    ),
+    Directive::new(
+        "proxy_pop3_xclient",
+        Count::Exactly(1),
+        doc(
+            "on | off",
+            "off",
+            "Whether the XCLIENT command tells POP3 upstreams who the client is, as Dovecot's proxy does. \
+             Not in the originals.",
+        ),
+        |b, a| b.pop3_xclient.set(a, Args::flag),
+    ),
+    Directive::new(
+        "proxy_ssl",
+        Count::Exactly(1),
+        doc(
+            "off | on | starttls",
+            "off",
+            "Whether TLS is spoken with upstreams: `on` from the first byte on, `starttls` by STARTTLS or \
+             STLS before the login. An upstream that will not is told nothing. The auth server may decide \
+             otherwise for a user. Not in the originals' mail proxy.",
+        ),
+        |b, a| b.ssl.set(a, proxy_ssl),
     ),
     Directive::new(
         "xclient",
@@ -130,12 +169,17 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
     ),
 ];
 
-fn proxy_protocol(args: &Args<'_>) -> Result<(), Fault> {
-    let on = args.one_of(&[("off", false), ("on", true), ("v1", true), ("v2", true)])?;
-    if on {
-        return Err(args.fault(Mistake::ParameterNotYet { name: args.name(), parameter: args.first() }));
-    }
-    Ok(())
+fn proxy_protocol(args: &Args<'_>) -> Result<Option<Version>, Fault> {
+    let (v1, v2) = (Some(Version::V1), Some(Version::V2));
+    args.one_of(&[("off", None), ("on", v1), ("v1", v1), ("v2", v2)])
+}
+
+fn proxy_ssl(args: &Args<'_>) -> Result<UpstreamTls, Fault> {
+    args.one_of(&[
+        ("off", UpstreamTls::Off),
+        ("on", UpstreamTls::Implicit),
+        ("starttls", UpstreamTls::Starttls),
+    ])
 }
 
 impl Proxy {
@@ -149,10 +193,10 @@ impl Proxy {
             smtp_auth: server.smtp_auth.or(&mail.smtp_auth, false),
             xclient: server.xclient.or(&mail.xclient, true),
             keepalive: server.keepalive.or(&mail.keepalive, false),
-            protocol: None,
-            imap_id: false,
-            pop3_xclient: false,
-            ssl: UpstreamTls::Off,
+            protocol: server.protocol.or(&mail.protocol, None),
+            imap_id: server.imap_id.or(&mail.imap_id, false),
+            pop3_xclient: server.pop3_xclient.or(&mail.pop3_xclient, false),
+            ssl: server.ssl.or(&mail.ssl, UpstreamTls::Off),
         }
     }
 }

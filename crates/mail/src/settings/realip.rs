@@ -1,8 +1,8 @@
-//! The realip module: whose PROXY headers to believe. For a later release.
+//! The realip module: whose PROXY headers to believe.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use conf::{Count, Directive, doc};
+use conf::{Args, Count, Directive, Fault, List, Notice, doc, value};
 
 use crate::address::ClientAddr;
 
@@ -38,38 +38,134 @@ impl Network {
     /// Whether `ip` is in it. An IPv4-mapped address is in IPv4 networks (as the originals).
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(ip)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                network.to_bits() & mask == ip.to_bits() & mask
-            }
+            (IpAddr::V4(network), IpAddr::V4(ip)) => (network.to_bits() ^ ip.to_bits()) & self.mask_v4() == 0,
             (IpAddr::V6(network), ip) => {
                 let ip = match ip {
                     IpAddr::V4(ip) => ip.to_ipv6_mapped(),
                     IpAddr::V6(ip) => ip,
                 };
-                self.contains_v6(network, ip)
+                (network.to_bits() ^ ip.to_bits()) & self.mask_v6() == 0
             }
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
         }
     }
 
-    fn contains_v6(&self, network: Ipv6Addr, ip: Ipv6Addr) -> bool {
-        let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-        network.to_bits() & mask == ip.to_bits() & mask
+    fn mask_v4(&self) -> u32 {
+        u32::MAX.checked_shl(32_u32.saturating_sub(self.prefix.into())).unwrap_or(0)
+    }
+
+    fn mask_v6(&self) -> u128 {
+        u128::MAX.checked_shl(128_u32.saturating_sub(self.prefix.into())).unwrap_or(0)
     }
 }
 
-/// The realip module as written: nothing can be.
+/// The realip module as written.
 #[derive(Debug, Default)]
-pub struct RealipBlock;
+pub struct RealipBlock {
+    trusted: List<Trusted>,
+}
+
+/// What one `set_real_ip_from` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trusted {
+    Networks(Vec<Network>),
+    Unix,
+}
 
 /// Directives of the realip module.
-pub const REALIP: &[Directive<RealipBlock>] = &[Directive::not_yet(
+pub const REALIP: &[Directive<RealipBlock>] = &[Directive::new(
     "set_real_ip_from",
     Count::Exactly(1),
-    "PROXY headers from clients",
-    doc("ADDRESS | CIDR | unix: | NAME", "", "Whose PROXY headers replace the client's address."),
+    doc(
+        "ADDRESS | CIDR | unix: | NAME",
+        "",
+        "Whose PROXY headers replace the client's address, where `listen` has `proxy_protocol`: an address or a \
+         network, every peer on a unix socket, or all addresses of a name. IPv6 addresses have no brackets. \
+         The directive may be repeated; a server that has any does not use those of `mail`.",
+    ),
+    |b, a| {
+        b.trusted.push(trusted(a)?);
+        Ok(())
+    },
 )];
+
+/// What is neither an address nor a network nor a name.
+#[derive(Debug, thiserror::Error)]
+#[error("host not found in set_real_ip_from \"{0}\"")]
+struct NotFound(String);
+
+/// A network whose address is not its first.
+#[derive(Debug, thiserror::Error)]
+#[error("low address bits of {0} are meaningless")]
+struct LowBits(String);
+
+fn trusted(args: &Args<'_>) -> Result<Trusted, Fault> {
+    let word = args.first();
+    let text = args.text(&word)?;
+    if text == "unix:" {
+        return Ok(Trusted::Unix);
+    }
+    if let Some(network) = Network::parse(text) {
+        if network != network.first() {
+            args.warn(Notice::own(LowBits(text.to_owned())));
+        }
+        return Ok(Trusted::Networks(vec![network.first()]));
+    }
+    // What no name looks like is not looked up.
+    let found = if text.contains(['/', ':', '[']) { None } else { args.resolve(text).ok() };
+    match found {
+        Some(found) if !found.is_empty() => {
+            Ok(Trusted::Networks(found.into_iter().map(Network::only).collect()))
+        }
+        _ => Err(Fault::own(NotFound(text.to_owned()), args.at())),
+    }
+}
+
+impl Network {
+    /// `address` and no other.
+    const fn only(address: IpAddr) -> Self {
+        Self { address, prefix: bits(address) }
+    }
+
+    /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
+    fn parse(text: &str) -> Option<Self> {
+        let Some((address, prefix)) = text.split_once('/') else {
+            return text.parse().ok().map(Self::only);
+        };
+        let address = address.parse().ok()?;
+        let prefix = value::number(prefix.as_bytes()).and_then(|prefix| u8::try_from(prefix).ok())?;
+        (prefix <= bits(address)).then_some(Self { address, prefix })
+    }
+
+    /// The network with its first address.
+    fn first(&self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & self.mask_v4()).into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & self.mask_v6()).into(),
+        };
+        Self { address, prefix: self.prefix }
+    }
+}
+
+/// How many bits addresses of this family have.
+const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// Whom a server believes.
+pub fn resolve(server: &RealipBlock, mail: &RealipBlock) -> RealIp {
+    let mut real_ip = RealIp::default();
+    for trusted in server.trusted.or(&mail.trusted) {
+        match trusted {
+            Trusted::Networks(networks) => real_ip.networks.extend(networks),
+            Trusted::Unix => real_ip.unix = true,
+        }
+    }
+    real_ip
+}
 
 #[cfg(test)]
 mod tests {

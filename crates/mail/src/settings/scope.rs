@@ -26,8 +26,8 @@ pub(super) struct Scope {
     pub(super) pop3: Pop3Block,
     pub(super) smtp: SmtpBlock,
     pub(super) ssl: SslBlock,
-    realip: RealipBlock,
-    resolver: ResolverBlock,
+    pub(super) realip: RealipBlock,
+    pub(super) resolver: ResolverBlock,
 }
 
 impl Scope {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::Server;
 use super::bare::trim_spaces;
+use super::server::{Server, ServerTls};
 use crate::sasl::has_error_challenge;
 use crate::{Credentials, Identity, Login, Method, Protocol, Refusal, Secret};
 
@@ -27,6 +27,8 @@ pub struct Answer {
     status: Option<Status>,
     server: Bytes,
     port: Bytes,
+    tls: Option<Bytes>,
+    name: Option<Bytes>,
     user: Option<Bytes>,
     password: Option<Secret>,
     wait: Duration,
@@ -51,6 +53,8 @@ pub enum Decision {
         server: Server,
         /// As whom.
         identity: Identity,
+        /// How, with what `Auth-Server-SSL` and `Auth-Server-Name` say. Not in the originals.
+        tls: ServerTls,
     },
     /// The client may not.
     Denied {
@@ -106,6 +110,12 @@ pub enum Unusable {
     /// `Auth-Port` is not a port.
     #[error("invalid server port")]
     InvalidPort(Bytes),
+    /// `Auth-Server-SSL` is none of `off`, `on` and `starttls`.
+    #[error("invalid server ssl")]
+    InvalidTls(Bytes),
+    /// `Auth-Server-Name` is neither a host name nor an address.
+    #[error("invalid server name")]
+    InvalidName(Bytes),
 }
 
 impl Answer {
@@ -125,6 +135,8 @@ impl Answer {
             b"auth-status" => self.take_status(value),
             b"auth-server" => self.server = Bytes::copy_from_slice(value),
             b"auth-port" => self.port = Bytes::copy_from_slice(value),
+            b"auth-server-ssl" => self.tls = Some(Bytes::copy_from_slice(value)),
+            b"auth-server-name" => self.name = Some(Bytes::copy_from_slice(value)),
             b"auth-user" => self.user = Some(Bytes::copy_from_slice(value)),
             b"auth-pass" => self.password = Some(value.into()),
             b"auth-wait" => self.wait = parse_wait(value).unwrap_or(self.wait),
@@ -163,13 +175,13 @@ impl Answer {
             Some(Status::Wait) => {
                 Decision::Wait(Wait { wait: self.wait, user: self.user, password: self.password })
             }
-            Some(Status::Ok) | None => self
-                .grant(&login.credentials, protocol)
-                .map_or_else(Decision::Unusable, |(server, identity)| Decision::Granted { server, identity }),
+            Some(Status::Ok) | None => {
+                self.grant(&login.credentials, protocol).unwrap_or_else(Decision::Unusable)
+            }
         }
     }
 
-    fn grant(self, credentials: &Credentials, protocol: Protocol) -> Result<(Server, Identity), Unusable> {
+    fn grant(self, credentials: &Credentials, protocol: Protocol) -> Result<Decision, Unusable> {
         let lacks_port = self.port.is_empty() && Server::needs_port(&self.server);
         if self.server.is_empty() || lacks_port {
             return Err(Unusable::NoServerOrPort { status: self.http_status });
@@ -179,8 +191,9 @@ impl Answer {
             return Err(Unusable::NoPassword);
         }
         let server = Server::parse(&self.server, &self.port)?;
+        let tls = ServerTls::parse(self.tls.as_deref(), self.name.as_deref())?;
         let user = self.user.unwrap_or_else(|| credentials.user.clone());
-        Ok((server, Identity { user, password }))
+        Ok(Decision::Granted { server, identity: Identity { user, password }, tls })
     }
 }
 

@@ -16,4 +16,4 @@ mod server;
 pub use answer::{Answer, Decision, LONGEST_TEXT, LONGEST_WAIT, Unusable, Wait};
 pub use bare::{BareError, parse_bare};
 pub use request::{Certificate, Header, Proxied, Request, Tls, Verification, Verify};
-pub use server::Server;
+pub use server::{Server, ServerTls, TlsMode};

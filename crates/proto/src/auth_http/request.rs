@@ -41,6 +41,8 @@ pub struct Tls {
     pub protocol: String,
     /// The cipher suite: `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
+    /// The name that the client asked for (SNI, RFC 6066), if it did. The originals do not look at it.
+    pub server_name: Option<String>,
     /// What became of the client's certificate; `None` with `ssl_verify_client off`.
     pub verification: Option<Verification>,
 }
@@ -153,6 +155,9 @@ impl<'a> Lines<'a> {
         self.raw("Auth-SSL", "on");
         self.raw("Auth-SSL-Protocol", &tls.protocol);
         self.raw("Auth-SSL-Cipher", &tls.cipher);
+        if let Some(name) = &tls.server_name {
+            self.raw("Auth-SSL-Server-Name", name);
+        }
         let Some(verification) = &tls.verification else { return };
         match &verification.result {
             Verify::Success => self.raw("Auth-SSL-Verify", "SUCCESS"),
@@ -317,6 +322,7 @@ mod tests {
         let tls = Tls {
             protocol: "TLSv1.3".into(),
             cipher: "TLS_AES_256_GCM_SHA384".into(),
+            server_name: Some("mail.example\r\nX: y".into()),
             verification: Some(Verification {
                 result: Verify::Success,
                 certificate: Some(Certificate {
@@ -342,6 +348,7 @@ mod tests {
                 "Auth-SSL: on",
                 "Auth-SSL-Protocol: TLSv1.3",
                 "Auth-SSL-Cipher: TLS_AES_256_GCM_SHA384",
+                "Auth-SSL-Server-Name: mail.example%0D%0AX: y",
                 "Auth-SSL-Verify: SUCCESS",
                 "Auth-SSL-Subject: CN=good,O=Ex ample\\, Inc",
                 "Auth-SSL-Issuer: CN=bad%0D%0AX: y",
@@ -357,7 +364,7 @@ mod tests {
     fn a_certificate_is_only_mentioned_where_it_is_looked_at() {
         let login = login(Method::Plain, b"u", b"p");
         let with = |verification| {
-            let tls = Tls { protocol: "TLSv1.2".into(), cipher: "X".into(), verification };
+            let tls = Tls { protocol: "TLSv1.2".into(), cipher: "X".into(), server_name: None, verification };
             lines(&Request { tls: Some(&tls), ..request(&login) })[9..].to_vec()
         };
         let outcome = |result| Some(Verification { result, certificate: None });

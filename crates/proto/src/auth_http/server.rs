@@ -1,4 +1,4 @@
-//! The place that `Auth-Server` and `Auth-Port` name.
+//! The place that `Auth-Server` and `Auth-Port` name, and how to speak TLS with it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +15,52 @@ pub enum Server {
     Name(String, u16),
     /// The path of a unix stream socket. The originals refuse it.
     Unix(PathBuf),
+}
+
+/// What an auth server says of TLS with the upstream. Nothing said leaves it to the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerTls {
+    /// `Auth-Server-SSL`: whether, and how, TLS is spoken.
+    pub mode: Option<TlsMode>,
+    /// `Auth-Server-Name`: the name, or address, that the upstream's certificate has to be for.
+    pub name: Option<String>,
+}
+
+/// Whether, and how, TLS is spoken with an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// `off`
+    Off,
+    /// `on`: from the first byte on.
+    Implicit,
+    /// `starttls`: by STARTTLS or STLS.
+    Starttls,
+}
+
+impl ServerTls {
+    /// Reads the two headers. Whoever sends one means something by it, so an empty one is no less invalid.
+    pub(super) fn parse(mode: Option<&[u8]>, name: Option<&[u8]>) -> Result<Self, Unusable> {
+        let parse_mode = |value| TlsMode::parse(value).ok_or_else(|| Unusable::InvalidTls(excerpt(value)));
+        let parse_name = |value| parse_name(value).ok_or_else(|| Unusable::InvalidName(excerpt(value)));
+        Ok(Self { mode: mode.map(parse_mode).transpose()?, name: name.map(parse_name).transpose()? })
+    }
+}
+
+impl TlsMode {
+    fn parse(value: &[u8]) -> Option<Self> {
+        match value {
+            b"off" => Some(Self::Off),
+            b"on" => Some(Self::Implicit),
+            b"starttls" => Some(Self::Starttls),
+            _ => None,
+        }
+    }
+}
+
+/// What a certificate can be for: a host name or an address.
+fn parse_name(value: &[u8]) -> Option<String> {
+    let text = str::from_utf8(value).ok()?;
+    (text.parse::<IpAddr>().is_ok() || is_host_name(text)).then(|| text.to_owned())
 }
 
 impl Server {
@@ -178,6 +224,27 @@ mod tests {
         }
         for bad in ["0", "65536", "14x", "+143", "-1", " 143", "99999999999999999999"] {
             assert_eq!(parse("::1", bad), Err(Unusable::InvalidPort(bad.as_bytes().to_vec().into())));
+        }
+    }
+
+    #[test]
+    fn tls_with_an_upstream_is_off_on_or_begins_with_starttls() {
+        let tls = |mode: &[u8], name: &str| ServerTls::parse(Some(mode), Some(name.as_bytes()));
+        for (value, mode) in
+            [("off", TlsMode::Off), ("on", TlsMode::Implicit), ("starttls", TlsMode::Starttls)]
+        {
+            let expected = ServerTls { mode: Some(mode), name: Some("be.example".into()) };
+            assert_eq!(tls(value.as_bytes(), "be.example"), Ok(expected));
+        }
+        assert_eq!(ServerTls::parse(None, None), Ok(ServerTls::default()));
+        for bad in [&b""[..], b"ON", b"yes", b"on off", b"\xff"] {
+            assert_eq!(tls(bad, "be.example"), Err(Unusable::InvalidTls(bad.to_vec().into())));
+        }
+        for bad in ["", "be example", "*.example", "[::1]", "10.0.0", "a..b"] {
+            assert_eq!(tls(b"on", bad), Err(Unusable::InvalidName(bad.as_bytes().to_vec().into())));
+        }
+        for good in ["192.0.2.1", "2001:db8::1", "be-1.my_net"] {
+            assert_eq!(tls(b"on", good).unwrap().name.as_deref(), Some(good));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Reading stops where a length points beyond the end; what came before counts (the originals do not look at all).
 
+use crate::auth_http::{Tls, Verification, Verify};
 use crc::{CRC_32_ISCSI, Crc};
 
 /// CRC32C, with the polynomial of Castagnoli (RFC 9260, appendix A).
@@ -61,6 +62,20 @@ pub struct Ssl<'a> {
     pub common_name: Option<&'a [u8]>,
     /// The cipher suite.
     pub cipher: Option<&'a [u8]>,
+}
+
+/// For the `Auth-SSL-*` headers. The sender tells whether there was a good certificate, but not which.
+impl From<&Ssl<'_>> for Tls {
+    fn from(ssl: &Ssl<'_>) -> Self {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let result = match (ssl.certificate, ssl.verified) {
+            (false, _) => Verify::None,
+            (true, true) => Verify::Success,
+            (true, false) => Verify::Failed("not verified".to_owned()),
+        };
+        let verification = Some(Verification { result, certificate: None });
+        Self { protocol: text(ssl.version), cipher: text(ssl.cipher), server_name: None, verification }
+    }
 }
 
 impl Tlvs {

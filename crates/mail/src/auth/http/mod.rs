@@ -19,17 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::Login;
-use proto::auth_http::{Decision, Header, Request, Unusable};
+use proto::auth_http::{Decision, Header, Request, ServerTls, TlsMode, Unusable};
 use rustls::RootCertStore;
 use tokio::time;
 
 use self::server::Server;
 use self::tls::Tls;
-use super::{Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, Verdict};
+use super::{
+    Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, RouteTls, Verdict,
+};
 use crate::address::Target;
 use crate::files::Files;
-use crate::settings::AuthHttp;
 use crate::settings::auth_http::AuthUrl;
+use crate::settings::{AuthHttp, UpstreamTls};
 
 /// Shortest pause before a `WAIT` is followed by the same question (the originals ask again at once, for ever).
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -100,8 +102,9 @@ impl HttpAuthority {
         loop {
             let (server, decision) = self.ask(&login, client, note).await?;
             match decision {
-                Decision::Granted { server, identity } => {
-                    return Ok(Verdict::Granted(Route { target: target(server), identity }));
+                Decision::Granted { server, identity, tls } => {
+                    let route = Route { target: target(server), identity, tls: route_tls(tls) };
+                    return Ok(Verdict::Granted(route));
                 }
                 Decision::Denied { refusal, wait } => return Ok(Verdict::Denied(Denial { refusal, wait })),
                 Decision::Unusable(flaw) => return Err(unusable(server, flaw)),
@@ -130,8 +133,8 @@ impl HttpAuthority {
             protocol: client.protocol,
             client: &address,
             client_host: client.host.as_deref(),
-            proxied: None,
-            tls: None,
+            proxied: client.proxied.as_ref(),
+            tls: client.tls.as_ref(),
             custom: &self.headers,
         };
         let headers = request.headers();
@@ -200,6 +203,15 @@ fn target(server: proto::auth_http::Server) -> Target {
     }
 }
 
+fn route_tls(tls: ServerTls) -> RouteTls {
+    let mode = tls.mode.map(|mode| match mode {
+        TlsMode::Off => UpstreamTls::Off,
+        TlsMode::Implicit => UpstreamTls::Implicit,
+        TlsMode::Starttls => UpstreamTls::Starttls,
+    });
+    RouteTls { mode, verify: None, name: tls.name }
+}
+
 fn unusable(server: &Server, flaw: Unusable) -> Failure {
     let server = server.name().to_owned();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -208,6 +220,8 @@ fn unusable(server: &Server, flaw: Unusable) -> Failure {
         Unusable::NoPassword => Failure::NoPassword { server },
         Unusable::InvalidAddress(address) => Failure::InvalidAddress { server, address: text(&address) },
         Unusable::InvalidPort(port) => Failure::InvalidPort { server, port: text(&port) },
+        Unusable::InvalidTls(value) => Failure::InvalidTls { server, value: text(&value) },
+        Unusable::InvalidName(name) => Failure::InvalidName { server, name: text(&name) },
     }
 }
 

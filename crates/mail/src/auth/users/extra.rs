@@ -8,6 +8,8 @@ use std::time::Duration;
 use proto::{Protocol, Secret};
 
 use crate::address::Target;
+use crate::auth::RouteTls;
+use crate::settings::UpstreamTls;
 
 /// The longest `delay=`, seconds (Dovecot's own bound for delays).
 const MAX_DELAY: u16 = 300;
@@ -17,8 +19,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("nopassword", "would let in anybody"),
     ("allow_nets", "is not supported and would not protect"),
     ("allow_real_nets", "is not supported and would not protect"),
-    ("ssl", "is not supported: passwords would go out in clear"),
-    ("starttls", "is not supported: passwords would go out in clear"),
     ("master", "is not supported: \"pass=\" would belong to another user"),
 ];
 
@@ -54,6 +54,7 @@ pub enum BadField {
 pub(super) struct Extra {
     /// `None` only where `nologin` makes it pointless.
     upstream: Option<Upstream>,
+    tls: Tls,
     /// `destuser=`.
     pub(super) user: Option<Box<[u8]>>,
     /// `pass=`.
@@ -68,6 +69,16 @@ pub(super) struct Extra {
 struct Upstream {
     host: Host,
     port: Option<NonZero<u16>>,
+    /// The name of an upstream whose address is given beside it: its certificate is for the name.
+    name: Option<Box<str>>,
+}
+
+/// `ssl=` and `starttls=` together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tls {
+    mode: Option<UpstreamTls>,
+    /// `yes` or `any-cert`.
+    verify: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -95,15 +106,24 @@ impl Extra {
 
     /// Where the user belongs, for a client that speaks `protocol`.
     ///
-    /// Without `port=`: 143 for IMAP, 110 for POP3, 25 for SMTP, which is where clear connections are expected.
+    /// Without `port=`: 143 for IMAP, 110 for POP3, 25 for SMTP, which is where clear connections are expected; with
+    /// `ssl=yes` 993, 995 and 465.
     pub(super) fn target(&self, protocol: Protocol) -> Option<Target> {
-        let Upstream { host, port } = self.upstream.as_ref()?;
-        let port = port.map_or(default_port(protocol), NonZero::get);
+        let Upstream { host, port, name: _ } = self.upstream.as_ref()?;
+        let implicit = self.tls.mode == Some(UpstreamTls::Implicit);
+        let port = port.map_or(default_port(protocol, implicit), NonZero::get);
         Some(match host {
             Host::Ip(ip) => Target::Ip((*ip, port).into()),
             Host::Name(name) => Target::Name(name.to_string(), port),
             Host::Unix(path) => Target::Unix(path.to_path_buf()),
         })
+    }
+
+    /// How to speak TLS with the upstream.
+    pub(super) fn tls(&self) -> RouteTls {
+        let Tls { mode, verify } = self.tls;
+        let name = self.upstream.as_ref().and_then(|upstream| upstream.name.as_deref());
+        RouteTls { mode, verify, name: name.map(str::to_owned) }
     }
 
     /// How long to hold back the verdict.
@@ -112,11 +132,14 @@ impl Extra {
     }
 }
 
-const fn default_port(protocol: Protocol) -> u16 {
-    match protocol {
-        Protocol::Imap => 143,
-        Protocol::Pop3 => 110,
-        Protocol::Smtp => 25,
+const fn default_port(protocol: Protocol, implicit_tls: bool) -> u16 {
+    match (protocol, implicit_tls) {
+        (Protocol::Imap, false) => 143,
+        (Protocol::Imap, true) => 993,
+        (Protocol::Pop3, false) => 110,
+        (Protocol::Pop3, true) => 995,
+        (Protocol::Smtp, false) => 25,
+        (Protocol::Smtp, true) => 465,
     }
 }
 
@@ -126,6 +149,8 @@ struct Raw<'a> {
     host: Option<Host>,
     hostip: Option<IpAddr>,
     port: Option<NonZero<u16>>,
+    ssl: Option<Wanted>,
+    starttls: Option<Wanted>,
     destuser: Option<&'a [u8]>,
     pass: Option<&'a [u8]>,
     nologin: bool,
@@ -143,23 +168,46 @@ impl<'a> Raw<'a> {
             b"host" => self.host = Some(parsed("host", value, host)?),
             b"hostip" => self.hostip = Some(parsed("hostip", value, ip)?),
             b"port" => self.port = Some(parsed("port", value, |text| text.parse().ok())?),
+            b"ssl" => self.ssl = Some(parsed("ssl", value, Wanted::parse)?),
+            b"starttls" => self.starttls = Some(parsed("starttls", value, Wanted::parse)?),
             b"delay" => self.delay = parsed("delay", value, delay)?,
             b"destuser" => self.destuser = Some(filled("destuser", value)?),
             b"pass" => self.pass = Some(filled("pass", value)?),
             // A flag is set by being there: `nologin=no` is set (as in Dovecot).
             b"nologin" => self.nologin = true,
-            _ => return refuse(name, value),
+            _ => return refuse(name),
         }
         Ok(())
     }
 
+    /// As in Dovecot STARTTLS wins where both are wanted, and one `any-cert` is enough. A `starttls=no` alone says
+    /// nothing of TLS from the first byte on.
+    fn tls(&self) -> Tls {
+        let is_wanted = |field: Option<Wanted>| field.filter(|wanted| *wanted != Wanted::No);
+        let mode = match (is_wanted(self.ssl), is_wanted(self.starttls)) {
+            (_, Some(_)) => UpstreamTls::Starttls,
+            (Some(_), None) => UpstreamTls::Implicit,
+            (None, None) => {
+                return Tls { mode: self.ssl.map(|_| UpstreamTls::Off), verify: None };
+            }
+        };
+        let any_cert = [self.ssl, self.starttls].contains(&Some(Wanted::AnyCert));
+        Tls { mode: Some(mode), verify: Some(!any_cert) }
+    }
+
     fn resolve(self) -> Result<Extra, BadField> {
-        let host = self.hostip.map(Host::Ip).or(self.host);
+        let tls = self.tls();
+        let (host, name) = match (self.hostip, self.host) {
+            (Some(ip), Some(Host::Name(name))) => (Some(Host::Ip(ip)), Some(name)),
+            (Some(ip), _) => (Some(Host::Ip(ip)), None),
+            (None, host) => (host, None),
+        };
         if host.is_none() && !self.nologin {
             return Err(BadField::NoHost);
         }
         Ok(Extra {
-            upstream: host.map(|host| Upstream { host, port: self.port }),
+            upstream: host.map(|host| Upstream { host, port: self.port, name }),
+            tls,
             user: self.destuser.map(Box::from),
             password: self.pass.map(Secret::from),
             nologin: self.nologin.then(|| Box::from(self.reason)),
@@ -168,12 +216,30 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Ignores a field that does not concern us, and refuses one that does.
-fn refuse(name: &[u8], value: &[u8]) -> Result<(), BadField> {
-    // TLS that is off is what there is.
-    if matches!((name, value), (b"ssl" | b"starttls", b"no")) {
-        return Ok(());
+/// The value of `ssl=` and `starttls=`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    No,
+    /// With a certificate that is good.
+    Yes,
+    /// With whatever certificate.
+    AnyCert,
+}
+
+impl Wanted {
+    /// Dovecot's words. It takes any other for `no`, and then sends passwords in clear.
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "no" => Some(Self::No),
+            "yes" => Some(Self::Yes),
+            "any-cert" => Some(Self::AnyCert),
+            _ => None,
+        }
     }
+}
+
+/// Ignores a field that does not concern us, and refuses one that does.
+fn refuse(name: &[u8]) -> Result<(), BadField> {
     match REFUSED.iter().find(|(refused, _)| refused.as_bytes() == name) {
         Some(&(name, reason)) => Err(BadField::Refused { name, reason }),
         None => Ok(()),
@@ -260,6 +326,46 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_said_in_dovecots_words() {
+        use UpstreamTls::{Implicit, Off, Starttls};
+        for (fields, mode, verify) in [
+            ("", None, None),
+            ("ssl=no", Some(Off), None),
+            ("starttls=no", None, None),
+            ("ssl=no starttls=no", Some(Off), None),
+            ("ssl=yes", Some(Implicit), Some(true)),
+            ("ssl=any-cert", Some(Implicit), Some(false)),
+            ("ssl=yes starttls=no", Some(Implicit), Some(true)),
+            ("starttls=yes", Some(Starttls), Some(true)),
+            ("starttls=any-cert", Some(Starttls), Some(false)),
+            ("ssl=no starttls=yes", Some(Starttls), Some(true)),
+            ("ssl=any-cert starttls=yes", Some(Starttls), Some(false)),
+        ] {
+            let extra = Extra::parse(format!("host=h {fields}").as_bytes()).unwrap();
+            assert_eq!(extra.tls(), RouteTls { mode, verify, name: None }, "{fields}");
+        }
+    }
+
+    #[test]
+    fn tls_from_the_first_byte_has_ports_of_its_own() {
+        for (protocol, expected) in
+            [(Protocol::Imap, "h:993"), (Protocol::Pop3, "h:995"), (Protocol::Smtp, "h:465")]
+        {
+            assert_eq!(target("host=h ssl=yes", protocol), expected);
+        }
+        assert_eq!(target("host=h starttls=yes", Protocol::Imap), "h:143");
+        assert_eq!(target("host=h ssl=yes port=143", Protocol::Imap), "h:143");
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_name_even_if_the_address_is_given() {
+        let name = |fields: &str| Extra::parse(fields.as_bytes()).unwrap().tls().name;
+        assert_eq!(name("host=be.example hostip=192.0.2.7 ssl=yes").as_deref(), Some("be.example"));
+        assert_eq!(name("host=192.0.2.1 hostip=192.0.2.7 ssl=yes"), None);
+        assert_eq!(name("host=be.example ssl=yes"), None);
+    }
+
+    #[test]
     fn the_rest_is_understood_or_ignored() {
         let extra = Extra::parse(
             b"proxy=y userdb_host=x host=h destuser=joe@example.org pass=secret delay=3 mail_path=~/mail",
@@ -299,6 +405,9 @@ mod tests {
             ("host=h port=65536", "invalid \"port=65536\""),
             ("host=h delay=301", "invalid \"delay=301\""),
             ("host=h delay=-1", "invalid \"delay=-1\""),
+            ("host=h ssl=on", "invalid \"ssl=on\""),
+            ("host=h starttls=YES", "invalid \"starttls=YES\""),
+            ("host=h starttls", "empty \"starttls=\""),
             ("host=h destuser=", "empty \"destuser=\""),
             ("host=h pass", "empty \"pass=\""),
         ] {
@@ -312,8 +421,6 @@ mod tests {
             ("host=h nopassword", "\"nopassword\", which would let in anybody"),
             ("host=h nopassword=y", "\"nopassword\", which would let in anybody"),
             ("host=h allow_nets=10.0.0.0/8", "\"allow_nets\", which is not supported and would not protect"),
-            ("host=h ssl=yes", "\"ssl\", which is not supported: passwords would go out in clear"),
-            ("host=h starttls", "\"starttls\", which is not supported: passwords would go out in clear"),
             (
                 "host=h master=m pass=p",
                 "\"master\", which is not supported: \"pass=\" would belong to another user",
@@ -321,6 +428,5 @@ mod tests {
         ] {
             assert_eq!(fault(fields), expected, "{fields}");
         }
-        assert!(Extra::parse(b"host=h ssl=no starttls=no").is_ok());
     }
 }

@@ -131,7 +131,7 @@ impl Users {
             Some(user) => Bytes::copy_from_slice(user),
             None => login.credentials.user.clone(),
         };
-        Verdict::Granted(Route { target, identity: Identity { user, password } })
+        Verdict::Granted(Route { target, identity: Identity { user, password }, tls: extra.tls() })
     }
 
     fn failed(&self, entry: &Entry, reason: &str) -> Verdict {

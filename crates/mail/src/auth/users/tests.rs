@@ -47,8 +47,7 @@ fn plain(user: &str, password: &str) -> Login {
 }
 
 async fn ask_as(users: &Users, protocol: Protocol, login: &Login) -> Verdict {
-    let client =
-        Client { protocol, addr: ClientAddr::Tcp(SocketAddr::from(([192, 0, 2, 99], 4711))), host: None };
+    let client = Client::new(protocol, ClientAddr::Tcp(SocketAddr::from(([192, 0, 2, 99], 4711))));
     users.authenticate(login, &client, &|remark| panic!("{remark:?}")).await
 }
 

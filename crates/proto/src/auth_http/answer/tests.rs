@@ -1,6 +1,7 @@
 //! Answers by table; the numbers are rows of the behaviour that was recorded from the originals.
 
 use super::*;
+use crate::auth_http::TlsMode;
 use crate::transcript;
 
 fn login(method: Method) -> Login {
@@ -27,6 +28,7 @@ fn granted(user: &'static str, password: Option<&str>) -> Decision {
     Decision::Granted {
         server: Server::Ip("192.0.2.1:143".parse().unwrap()),
         identity: Identity { user: user.into(), password: password.map(|p| p.as_bytes().into()) },
+        tls: ServerTls::default(),
     }
 }
 
@@ -52,6 +54,22 @@ fn a_missing_status_grants_and_is_told() {
     assert!(!answer(&["Auth-Status: OK"]).is_status_missing());
     assert!(!answer(&["Auth-Status:"]).is_status_missing());
     assert_eq!(decide_plain(&[]), granted("u", Some("p")));
+}
+
+#[test]
+fn success_may_say_how_to_speak_tls_with_the_upstream() {
+    let tls = |lines: &[&'static str]| match decide_plain(lines) {
+        Decision::Granted { tls, .. } => Ok(tls),
+        Decision::Unusable(flaw) => Err(flaw.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let said = ["Auth-Server-SSL: off", "auth-server-ssl:starttls ", "Auth-Server-Name: be.example"];
+    let expected = ServerTls { mode: Some(TlsMode::Starttls), name: Some("be.example".into()) };
+    assert_eq!(tls(&said), Ok(expected));
+    assert_eq!(tls(&["Auth-Server-SSL: maybe"]), Err("invalid server ssl".into()));
+    assert_eq!(tls(&["Auth-Server-SSL:"]), Err("invalid server ssl".into()));
+    assert_eq!(tls(&["Auth-Server-Name: a b"]), Err("invalid server name".into()));
+    assert_eq!(decide_plain(&["Auth-Status: no", "Auth-Server-SSL: maybe"]), denied("no", 0));
 }
 
 #[test]

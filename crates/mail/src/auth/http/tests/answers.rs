@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use super::peer::{Peer, Play};
 use super::*;
+use crate::auth::RouteTls;
+use crate::settings::UpstreamTls;
 
 const AT: &str = "Auth-Server: 127.0.0.1\r\nAuth-Port: 143\r\n";
 
@@ -93,6 +95,12 @@ async fn answers_that_lead_nowhere_are_failures() {
         ("H16: no server", "HTTP/1.0 200 OK\r\nAuth-Port: 143\r\n\r\n", NOWHERE.to_owned()),
         ("H17", "HTTP/1.0 200 OK\r\nAuth-Server: [::1]\r\nAuth-Port: 1\r\n\r\n", wrong_address("[::1]")),
         ("H19", "HTTP/1.0 200 OK\r\nAuth-Server: ::1\r\nAuth-Port: 65536\r\n\r\n", wrong_port("65536")),
+        ("ssl", "HTTP/1.0 200 OK\r\nAuth-Server-SSL: yes\r\nAuth-Server: ::1\r\nAuth-Port: 1\r\n\r\n", {
+            "auth http server SERVER sent invalid server ssl:\"yes\"".to_owned()
+        }),
+        ("name", "HTTP/1.0 200 OK\r\nAuth-Server-Name: a/b\r\nAuth-Server: ::1\r\nAuth-Port: 1\r\n\r\n", {
+            "auth http server SERVER sent invalid server name:\"a/b\"".to_owned()
+        }),
         ("H5", "HTTP/1.0 200 OK\rX\r\nAuth-Server: ::1\r\nAuth-Port: 1\r\n\r\n", BAD_RESPONSE.to_owned()),
         ("a status that is none", "HTTP/1.1 OK\r\n\r\n", BAD_RESPONSE.to_owned()),
         ("H14: a bare CR", "HTTP/1.0 200 OK\r\nfoo: x\ry\r\nAuth-Status: no\r\n\r\n", BAD_HEADER.to_owned()),
@@ -105,6 +113,24 @@ async fn answers_that_lead_nowhere_are_failures() {
     ];
     for (what, answer, expected) in answers {
         assert_eq!(verdict(answer).await, expected, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_say_how_to_speak_tls_with_the_upstream() {
+    let tls = async |lines: &str| {
+        let peer = Peer::unix([Play::answer_and_close(format!("HTTP/1.1 200 OK\r\n{lines}{AT}\r\n"))]);
+        match ask(&authority(&[&peer]), &login()).await {
+            Verdict::Granted(route) => route.tls,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(tls("").await, RouteTls::default());
+    for (value, mode) in
+        [("off", UpstreamTls::Off), ("on", UpstreamTls::Implicit), ("starttls", UpstreamTls::Starttls)]
+    {
+        let said = tls(&format!("Auth-Server-SSL: {value}\r\nAuth-Server-Name: be.example\r\n")).await;
+        assert_eq!(said, RouteTls { mode: Some(mode), verify: None, name: Some("be.example".into()) });
     }
 }
 

@@ -48,11 +48,7 @@ fn login() -> Login {
 }
 
 fn client() -> Client {
-    Client {
-        protocol: Protocol::Imap,
-        addr: ClientAddr::Tcp("192.0.2.1:4711".parse().expect("an address")),
-        host: None,
-    }
+    Client::new(Protocol::Imap, ClientAddr::Tcp("192.0.2.1:4711".parse().expect("an address")))
 }
 
 fn url(target: Target) -> AuthUrl {

@@ -56,7 +56,7 @@ async fn an_smtp_transaction_is_told_without_breaking_a_line() {
         rcpt: Bytes::from_static(b"RCPT TO:<\xe9@x>\tNOTIFY=NEVER"),
     });
     let client =
-        Client { protocol: Protocol::Smtp, addr: ClientAddr::Unix, host: Some("[UNAVAILABLE]".to_owned()) };
+        Client { host: Some("[UNAVAILABLE]".to_owned()), ..Client::new(Protocol::Smtp, ClientAddr::Unix) };
     let expected = "GET /auth HTTP/1.1\nHost: auth.example\nAuth-Method: none\nAuth-User: \nAuth-Pass: \n\
                     Auth-Protocol: smtp\nAuth-Login-Attempt: 1\nClient-IP: unix:\nClient-Host: [UNAVAILABLE]\n\
                     Auth-SMTP-Helo: me%00you\nAuth-SMTP-From: MAIL FROM:<a@x>   SIZE=10\n\

@@ -1,13 +1,15 @@
 //! Texts of `mail {}` to settings, or to the exact fault.
 
-use std::path::PathBuf;
+mod peers;
 
-use conf::{Sources, Warnings};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use conf::{Disk, Names, Sources, Warnings};
 use proto::sasl::Mechanisms;
 use proto::{Limits, Mechanism, Starttls};
 
 use super::*;
-use crate::address::written;
 use crate::settings::ProtocolSettings;
 use crate::settings::listen::{Keepalive, SocketOptions};
 use crate::settings::log::{Destination, ErrorLog, Level};
@@ -23,6 +25,30 @@ fn around() -> Surroundings {
     }
 }
 
+/// Files that directives name while they are read.
+fn file(path: &Path) -> io::Result<Vec<u8>> {
+    let text: &[u8] = match path.to_str() {
+        Some("/etc/resolv.conf") => b"nameserver 192.0.2.53\nnameserver ::1\n",
+        Some("bad.conf") => b"search example.org\nnameserver dns\n",
+        Some("empty.conf" | "/etc/gatepost/empty") => b"",
+        _ => return Err(io::Error::from_raw_os_error(2)),
+    };
+    Ok(text.to_vec())
+}
+
+/// A world of two names, beside the addresses that the system reads in its own way.
+fn names() -> Names {
+    Names::asking(|name| match name {
+        "both" => Ok(vec![[192, 0, 2, 7].into(), "2001:db8::7".parse().unwrap()]),
+        "localhost" | "127.1" => Ok(vec![[127, 0, 0, 1].into()]),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    })
+}
+
+fn disk() -> Disk<'static> {
+    Disk { directory: Path::new("/etc/gatepost"), read: &file }
+}
+
 /// What came of reading `text` as the inside of `mail {}`: the settings or the fault, and the warnings.
 fn read(text: &str) -> (Result<Mail, String>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
@@ -33,7 +59,10 @@ fn read(text: &str) -> (Result<Mail, String>, Vec<String>) {
     let (vocabulary, warnings) = (vocabulary(Vocabulary::new()), Warnings::new());
     let mut mail = MailBlock::default();
     let result = mail
-        .read(&block, &Reading { vocabulary: &vocabulary, warnings: &warnings, names: &written::names() })
+        .read(
+            &block,
+            &Reading { vocabulary: &vocabulary, warnings: &warnings, names: &names(), disk: disk() },
+        )
         .and_then(|()| mail.resolve(&around()))
         .map_err(|fault| short(fault.to_string()));
     (result, warnings.into_vec().iter().map(|warning| short(warning.to_string())).collect())
@@ -258,8 +287,30 @@ fn sockets_whose_port_the_system_chooses_are_never_shared() {
 
 #[test]
 fn names_have_all_their_addresses() {
-    let listens = listens("auth_http h; server { listen localhost:143; }");
-    assert!(listens.contains(&"127.0.0.1:143>0 []".to_owned()), "{listens:?}");
+    let listens = listens("auth_http h; server { listen both:143; }");
+    assert_eq!(listens, ["192.0.2.7:143>0 []", "[2001:db8::7]:143>0 []"]);
+}
+
+#[test]
+fn the_parameters_before_a_greeting_belong_to_the_address() {
+    let mail = settings(
+        "auth_http h;
+         server { listen 143; listen 993 ssl; listen 127.0.0.1:993; listen 127.0.0.2:143 proxy_protocol ssl; }",
+    );
+    let shown = |door: &crate::settings::Door| format!("ssl {} proxy {}", door.ssl, door.proxy_protocol);
+    let doors: Vec<_> = mail
+        .listens
+        .iter()
+        .map(|listen| (shown(&listen.door), listen.exact.iter().map(|(_, door)| shown(door)).collect()))
+        .collect();
+    let plain = || "ssl false proxy false".to_owned();
+    assert_eq!(
+        doors,
+        [
+            (plain(), vec!["ssl true proxy true".to_owned()]),
+            ("ssl true proxy false".to_owned(), vec![plain()]),
+        ]
+    );
 }
 
 #[test]
@@ -290,7 +341,7 @@ fn parameters_of_listen_are_options_of_the_socket() {
 #[test]
 fn several_blocks_count_as_one() {
     let (vocabulary, warnings) = (vocabulary(Vocabulary::new()), Warnings::new());
-    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &written::names() };
+    let reading = Reading { vocabulary: &vocabulary, warnings: &warnings, names: &names(), disk: disk() };
     let dir = tempfile::tempdir().unwrap();
     let mut mail = MailBlock::default();
     for (name, text) in [("a", "timeout 9s; server { listen 127.0.0.1:143; }"), ("b", "auth_http h;")] {
@@ -370,11 +421,6 @@ fn listen_is_refused_in_the_words_of_the_originals() {
         ("1 ssl=on", "invalid parameter \"ssl=on\" in x:1".to_owned()),
         ("1 bind=1", "invalid parameter \"bind=1\" in x:1".to_owned()),
         ("1 Bind", "invalid parameter \"Bind\" in x:1".to_owned()),
-        ("1 ssl", "\"ssl\" in \"listen\" directive is not supported yet in x:1".to_owned()),
-        (
-            "1 proxy_protocol",
-            "\"proxy_protocol\" in \"listen\" directive is not supported yet in x:1".to_owned(),
-        ),
     ] {
         assert_eq!(fault_in_server(&format!("listen {arguments};")), expected, "{arguments}");
     }
@@ -417,6 +463,41 @@ fn values_are_refused_in_the_words_of_the_originals() {
         ("auth_user_file a; auth_user_file b", "\"auth_user_file\" directive is duplicate"),
         ("proxy on; proxy on", "\"proxy\" directive is duplicate"),
         ("resolver off; resolver off", "\"resolver\" directive is duplicate"),
+        ("resolver 192.0.2.1; resolver off", "\"resolver\" directive is duplicate"),
+        ("resolver ::1", "invalid port in resolver \"::1\""),
+        ("resolver 192.0.2.1:0", "invalid port in resolver \"192.0.2.1:0\""),
+        ("resolver 192.0.2.1:53-54", "invalid port in resolver \"192.0.2.1:53-54\""),
+        ("resolver [::g]", "invalid IPv6 address in resolver \"[::g]\""),
+        ("resolver ''", "no host in resolver \"\""),
+        ("resolver unix:/s", "invalid host in resolver \"unix:/s\""),
+        ("resolver 192.0.2.1/x", "invalid host in resolver \"192.0.2.1/x\""),
+        ("resolver 192.0.2.1 off", "host not found in resolver \"off\""),
+        ("resolver 192.0.2.1 Valid=1", "host not found in resolver \"Valid=1\""),
+        ("resolver 192.0.2.1 valid=1ms", "invalid parameter: valid=1ms"),
+        ("resolver 192.0.2.1 valid=", "invalid parameter: valid="),
+        ("resolver 192.0.2.1 ipv4=ON", "invalid parameter: ipv4=ON"),
+        ("resolver 192.0.2.1 ipv6=no", "invalid parameter: ipv6=no"),
+        ("resolver 192.0.2.1 status_zone=", "invalid parameter: status_zone="),
+        ("resolver conf=", "invalid parameter: conf="),
+        ("resolver 192.0.2.1 ipv4=off ipv6=off", "\"ipv4\" and \"ipv6\" cannot both be \"off\""),
+        ("resolver valid=1s ipv6=off", "no name servers defined"),
+        ("resolver_timeout 1M", "\"resolver_timeout\" directive invalid value"),
+        ("resolver_timeout 1; resolver_timeout 1", "\"resolver_timeout\" directive is duplicate"),
+        ("set_real_ip_from 1.2.3.4/33", "host not found in set_real_ip_from \"1.2.3.4/33\""),
+        ("set_real_ip_from [::1]", "host not found in set_real_ip_from \"[::1]\""),
+        ("set_real_ip_from unix:/a", "host not found in set_real_ip_from \"unix:/a\""),
+        ("set_real_ip_from UNIX:", "host not found in set_real_ip_from \"UNIX:\""),
+        ("set_real_ip_from all", "host not found in set_real_ip_from \"all\""),
+        ("set_real_ip_from 10.0.0.0/", "host not found in set_real_ip_from \"10.0.0.0/\""),
+        ("set_real_ip_from a b", "invalid number of arguments in \"set_real_ip_from\" directive"),
+        ("proxy_protocol v3", "invalid value \"v3\""),
+        ("proxy_protocol on; proxy_protocol on", "\"proxy_protocol\" directive is duplicate"),
+        (
+            "proxy_imap_id 1",
+            "invalid value \"1\" in \"proxy_imap_id\" directive, it must be \"on\" or \"off\"",
+        ),
+        ("proxy_ssl yes", "invalid value \"yes\""),
+        ("proxy_ssl on; proxy_ssl off", "\"proxy_ssl\" directive is duplicate"),
     ] {
         assert_eq!(fault_in_server(&format!("{directive};")), format!("{expected} in x:1"), "{directive}");
     }
@@ -429,7 +510,6 @@ fn what_a_later_release_has_is_refused_by_name() {
         "ssl_certificate_key x",
         "ssl_protocols TLSv1.3",
         "ssl_conf_command a b",
-        "set_real_ip_from 127.0.0.1",
         "error_log_user_tag x",
     ] {
         let name = directive.split(' ').next().unwrap();
@@ -440,9 +520,6 @@ fn what_a_later_release_has_is_refused_by_name() {
     for (directive, parameter) in [
         ("starttls on", "on"),
         ("starttls ONLY", "ONLY"),
-        ("proxy_protocol on", "on"),
-        ("proxy_protocol v2", "v2"),
-        ("resolver 127.0.0.1 valid=1s", "127.0.0.1"),
         ("error_log syslog:server=x", "syslog:server=x"),
         ("error_log memory:1m", "memory:1m"),
         ("error_log x info rate=5", "rate=5"),

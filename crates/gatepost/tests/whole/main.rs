@@ -1,0 +1,10 @@
+//! The real binary over real sockets: whole sessions, hostile peers, a thousand clients, the process itself.
+//!
+//! One test binary, because each of them is linked on its own. What the peers say is spelled out in every test; the rig
+//! knows no protocol.
+
+mod command_line;
+mod hostile;
+mod many;
+mod sessions;
+mod stage;

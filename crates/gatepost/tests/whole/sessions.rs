@@ -1,0 +1,11 @@
+//! Whole sessions, from the greeting to the last byte.
+
+mod auth_http;
+mod hang_up;
+mod limits;
+mod listeners;
+mod log;
+mod pipelining;
+mod times;
+mod upstream;
+mod users_file;

@@ -1,0 +1,128 @@
+//! What is said to upstreams, whose word about clients is believed, and who resolves names.
+
+use std::net::SocketAddr;
+
+use proto::proxy_protocol::Version;
+
+use super::*;
+use crate::dns;
+use crate::settings::UpstreamTls;
+
+#[test]
+fn what_is_said_about_upstreams_is_so() {
+    let proxy = |directives: &str| settings(&format!("{directives} {SERVER}")).servers[0].proxy.clone();
+    let silent = proxy("");
+    assert_eq!((silent.protocol, silent.ssl), (None, UpstreamTls::Off));
+    assert!(!silent.imap_id && !silent.pop3_xclient);
+    let all = proxy("proxy_protocol v2; proxy_imap_id on; proxy_pop3_xclient on; proxy_ssl starttls;");
+    assert_eq!((all.protocol, all.ssl), (Some(Version::V2), UpstreamTls::Starttls));
+    assert!(all.imap_id && all.pop3_xclient);
+    for (value, expected) in [("off", None), ("ON", Some(Version::V1)), ("v1", Some(Version::V1))] {
+        assert_eq!(proxy(&format!("proxy_protocol {value};")).protocol, expected, "{value}");
+    }
+    assert_eq!(proxy("proxy_ssl on;").ssl, UpstreamTls::Implicit);
+}
+
+#[test]
+fn trusted_proxies_are_addresses_networks_names_and_unix_sockets() {
+    let trusted = |text: &str| {
+        let (mail, warnings) = read(&format!("auth_http h; {text}"));
+        let real_ip = &mail.unwrap().servers[0].real_ip;
+        let networks =
+            real_ip.networks.iter().map(|network| format!("{}/{}", network.address, network.prefix));
+        let unix = real_ip.unix.then(|| "unix:".to_owned());
+        (networks.chain(unix).collect::<Vec<_>>().join(" "), warnings)
+    };
+    let inside = |directives: &str| trusted(&format!("server {{ listen 127.0.0.1:143; {directives} }}"));
+    for (directives, expected) in [
+        ("", ""),
+        ("set_real_ip_from 192.0.2.1; set_real_ip_from ::1;", "192.0.2.1/32 ::1/128"),
+        ("set_real_ip_from unix:; set_real_ip_from 10.0.0.0/8;", "10.0.0.0/8 unix:"),
+        ("set_real_ip_from 2001:db8::/32; set_real_ip_from ::/0;", "2001:db8::/32 ::/0"),
+        ("set_real_ip_from both;", "192.0.2.7/32 2001:db8::7/128"),
+    ] {
+        assert_eq!(inside(directives), (expected.to_owned(), vec![]), "{directives}");
+    }
+    let (networks, warnings) = inside("set_real_ip_from 10.1.2.3/8; set_real_ip_from 2001:db8::1/32;");
+    assert_eq!(networks, "10.0.0.0/8 2001:db8::/32");
+    let warning = |network: &str| format!("low address bits of {network} are meaningless in x:1");
+    assert_eq!(warnings, [warning("10.1.2.3/8"), warning("2001:db8::1/32")]);
+    let server = "server { listen 127.0.0.1:143; set_real_ip_from ::1; }";
+    assert_eq!(trusted(&format!("set_real_ip_from unix:; {server}")).0, "::1/128");
+    assert_eq!(trusted("set_real_ip_from unix:; server { listen 127.0.0.1:143; }").0, "unix:");
+}
+
+#[test]
+fn a_resolver_has_servers_and_rules() {
+    let resolver = |words: &str| {
+        let (mail, warnings) = read(&format!("resolver {words}; {SERVER}"));
+        (mail.unwrap().servers[0].resolver.as_deref().cloned(), warnings)
+    };
+    let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let silent = dns::Settings {
+        servers: vec![socket("192.0.2.1:53")],
+        conf: Vec::new(),
+        valid: None,
+        ipv4: true,
+        ipv6: true,
+        timeout: Some(Duration::from_secs(30)),
+        status_zone: None,
+    };
+    assert_eq!(resolver("off"), (None, vec![]));
+    assert_eq!(resolver("off and 'more words' valid=x").0, None);
+    assert_eq!(resolver("192.0.2.1"), (Some(silent.clone()), vec![]));
+    assert_eq!(resolver("192.0.2.1 valid=0; resolver_timeout 0").0.unwrap(), {
+        dns::Settings { timeout: None, ..silent.clone() }
+    });
+    let all = "valid=1m [2001:db8::1]:5353 both ipv6=off status_zone=z conf both:54";
+    let expected = dns::Settings {
+        servers: vec![
+            socket("[2001:db8::1]:5353"),
+            socket("192.0.2.7:53"),
+            socket("[2001:db8::7]:53"),
+            socket("192.0.2.7:54"),
+            socket("[2001:db8::7]:54"),
+        ],
+        conf: vec!["192.0.2.53".parse().unwrap(), "::1".parse().unwrap()],
+        valid: Some(Duration::from_mins(1)),
+        ipv4: true,
+        ipv6: false,
+        timeout: Some(Duration::from_millis(1500)),
+        status_zone: Some("z".to_owned()),
+    };
+    assert_eq!(resolver(&format!("{all}; resolver_timeout 1500ms")), (Some(expected), vec![]));
+}
+
+#[test]
+fn a_file_of_name_servers_that_does_not_do_is_only_warned_of() {
+    let expected = [
+        ("conf=bad.conf", "cannot parse IP address (dns) from \"bad.conf\""),
+        ("conf=empty.conf", "zero file size \"empty.conf\""),
+        ("conf=/none", "open() \"/none\" failed (2: No such file or directory)"),
+    ];
+    for (words, warning) in expected {
+        let (mail, warnings) = read(&format!("resolver {words}; {SERVER}"));
+        assert_eq!(warnings, [format!("{warning} in x:1")]);
+        let resolver = mail.unwrap().servers[0].resolver.clone().unwrap();
+        assert_eq!((resolver.servers.len(), resolver.conf.len()), (0, 0));
+    }
+}
+
+#[test]
+fn servers_that_inherit_a_resolver_share_it() {
+    let mail = settings(
+        "auth_http h; resolver 192.0.2.1; resolver_timeout 5s;
+         server { listen 127.0.0.1:143; }
+         server { listen 127.0.0.2:143; resolver_timeout 5s; }
+         server { listen 127.0.0.3:143; resolver_timeout 6s; }
+         server { listen 127.0.0.4:143; resolver 192.0.2.1; }
+         server { listen 127.0.0.5:143; resolver off; }",
+    );
+    let resolvers: Vec<_> = mail.servers.iter().map(|server| server.resolver.clone()).collect();
+    let shares =
+        |at: usize| resolvers[at].as_ref().is_some_and(|r| Arc::ptr_eq(r, resolvers[0].as_ref().unwrap()));
+    assert_eq!([shares(1), shares(2), shares(3), shares(4)], [true, false, false, false]);
+    assert_eq!(resolvers[2].as_ref().unwrap().timeout, Some(Duration::from_secs(6)));
+    assert_eq!(resolvers[3], resolvers[0]);
+    assert_eq!(resolvers[4], None);
+}
