@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use socket2::Socket;
 use tokio::runtime;
@@ -47,6 +48,9 @@ struct Shared {
     slots: Arc<Slots>,
     /// Numbers of connections in the log, from 1.
     connections: AtomicU64,
+    begun: Instant,
+    /// The second, from 1, in which the lack of slots was last said.
+    complained: AtomicU64,
     orders: watch::Receiver<Order>,
 }
 
@@ -59,7 +63,14 @@ impl Workers {
         slots: Arc<Slots>,
     ) -> io::Result<Self> {
         let (sender, orders) = watch::channel(Order::Serve);
-        let shared = Arc::new(Shared { generation, slots, connections: AtomicU64::new(1), orders });
+        let shared = Arc::new(Shared {
+            generation,
+            slots,
+            connections: AtomicU64::new(1),
+            begun: Instant::now(),
+            complained: AtomicU64::new(0),
+            orders,
+        });
         let mut workers = Self { threads: Vec::new(), orders: sender };
         for number in 0..threads {
             let sockets: Vec<_> = sockets.iter_mut().filter_map(Bound::share).collect();
@@ -165,7 +176,9 @@ fn admit(
     alive: &mpsc::Sender<Infallible>,
 ) {
     let Some(slot) = shared.slots.take() else {
-        shared.tell(listen, &ProcessEvent::NoSlot { limit: shared.slots.limit() });
+        if shared.may_complain() {
+            shared.tell(listen, &ProcessEvent::NoSlot { limit: shared.slots.limit() });
+        }
         return;
     };
     let (door, server) = door(&link, listen);
@@ -184,6 +197,12 @@ fn admit(
 }
 
 impl Shared {
+    /// Whether it is a second or more since it was said that there are no slots: clients must not fill the log.
+    fn may_complain(&self) -> bool {
+        let now = self.begun.elapsed().as_secs() + 1;
+        self.complained.fetch_max(now, Ordering::Relaxed) < now
+    }
+
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
         let service = &self.generation.services[listen.door.server];

@@ -8,6 +8,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::Protocol;
+
 /// How a login at an upstream has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -97,6 +99,16 @@ impl Reading {
         Self::by(last.is_some_and(|line| line.get(3) != Some(&b'-')), input.len(), limit)
     }
 
+    /// For the reply that ends a login: complete with its own last line, whatever comes behind it. That is for the
+    /// client, and how it arrives must not matter.
+    pub(crate) fn of_last(input: &[u8], limit: usize, protocol: Protocol) -> Self {
+        let visible = &input[..input.len().min(limit)];
+        let goes_on = |line: &[u8]| protocol == Protocol::Smtp && line.get(3) == Some(&b'-');
+        let is_last = |line: &[u8]| line.ends_with(b"\r\n") && !goes_on(line);
+        let ended = visible.split_inclusive(|&byte| byte == b'\n').any(is_last);
+        Self::by(ended, visible.len(), limit)
+    }
+
     const fn by(ended: bool, length: usize, limit: usize) -> Self {
         match ended {
             true if length <= limit => Self::Complete,
@@ -153,6 +165,18 @@ mod tests {
         assert_eq!(Reading::of_lines(b"220\r\n", 20), Reading::Complete);
         assert_eq!(Reading::of_lines(b"\r\n", 20), Reading::Complete);
         assert_eq!(Reading::of_lines(b"220-one\r\n", 9), Reading::TooLong);
+    }
+
+    #[test]
+    fn the_last_reply_is_complete_with_its_own_end() {
+        let pop3 = |input: &[u8]| Reading::of_last(input, 8, Protocol::Pop3);
+        assert_eq!(pop3(b"+OK in\r\n+OK"), Reading::Complete);
+        assert_eq!(pop3(b"+OK-in\r\n"), Reading::Complete);
+        assert_eq!(pop3(b"+OK in\r"), Reading::Partial);
+        assert_eq!(pop3(b"+OK more\r\n"), Reading::TooLong);
+        let smtp = |input: &[u8]| Reading::of_last(input, 99, Protocol::Smtp);
+        assert_eq!(smtp(b"250-a\r\n"), Reading::Partial);
+        assert_eq!(smtp(b"250-a\r\n250 b\r\n2"), Reading::Complete);
     }
 
     #[test]

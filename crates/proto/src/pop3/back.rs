@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::back::{Reading, is_single_line};
 use crate::line::write;
-use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
+use crate::{Action, Dialogue, Identity, Outcome, Protocol, Secret, Want};
 
 /// The dialogue with a POP3 server, from its greeting to the reply to PASS.
 ///
@@ -128,7 +128,11 @@ impl Dialogue for Back {
         if !input.is_empty() {
             self.action = Action::ReadingResponse;
         }
-        match Reading::of(input, self.limit) {
+        let reading = match self.state {
+            State::Pass => Reading::of_last(input, self.limit, Protocol::Pop3),
+            _ => Reading::of(input, self.limit),
+        };
+        match reading {
             Reading::Partial => Want::Input,
             Reading::Complete => self.reply(input, output),
             Reading::TooLong => {
@@ -240,6 +244,17 @@ mod tests {
         }
         let injected = "+OK begin\r\n+OK logged in\r\n";
         securing().trades("+OK\r\n", "STLS\r\n").sends(injected).asks(no_tls(injected)).check_uncut();
+    }
+
+    #[test]
+    fn what_comes_behind_the_last_reply_is_the_clients_whatever_its_size() {
+        let flood: Bytes = ["+OK in\r\n", &"x".repeat(100)].concat().into();
+        back(b"u", b"p")
+            .trades("+OK\r\n", "USER u\r\n")
+            .trades("+OK\r\n", "PASS p\r\n")
+            .sends(&flood)
+            .asks(Outcome::LoggedIn { reply: flood })
+            .check_uncut();
     }
 
     #[test]

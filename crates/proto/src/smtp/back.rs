@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::reply;
 use crate::back::{Reading, is_single_line};
 use crate::line::write;
-use crate::{Action, Dialogue, Envelope, Identity, Outcome, Want, sasl};
+use crate::{Action, Dialogue, Envelope, Identity, Outcome, Protocol, Want, sasl};
 
 /// All that a login at an SMTP upstream depends on.
 #[derive(Debug, Clone)]
@@ -216,7 +216,11 @@ impl Dialogue for Back {
         if !input.is_empty() {
             self.action = Action::ReadingResponse;
         }
-        match Reading::of_lines(input, self.limit) {
+        let reading = match self.state {
+            State::Rcpt => Reading::of_last(input, self.limit, Protocol::Smtp),
+            _ => Reading::of_lines(input, self.limit),
+        };
+        match reading {
             Reading::Partial => Want::Input,
             Reading::Complete => self.reply(input, output),
             Reading::TooLong => self.over(Outcome::too_long(input, self.limit)),
