@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
+use mail::dns::Zones;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::Makings;
@@ -13,6 +14,7 @@ use mail::log::Log;
 use mail::serve::{Order, Prepare, Retired, Workers};
 use mail::settings::log::Level;
 use mail::slots::Slots;
+use mail::tls::Lasting;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -43,7 +45,13 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { flavour, resolver, verifiers },
+            makings: Makings {
+                flavour,
+                resolver,
+                zones: Zones::default(),
+                lasting: Lasting::new(),
+                verifiers,
+            },
             workers: Workers::new(Slots::new(0), prepare),
             logs,
             shutdown_timeout: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
+use mail::dns::Zones;
 use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
@@ -14,6 +15,7 @@ use mail::listener::OpenError;
 use mail::log::Log;
 use mail::settings::log::Level;
 use mail::settings::{ErrorLog, Mail};
+use mail::tls::Lasting;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
 
@@ -110,6 +112,8 @@ pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
     Ok(Makings {
         flavour,
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
 }
@@ -119,6 +123,8 @@ pub(crate) fn rehearsal(flavour: Flavour) -> io::Result<Makings> {
     Ok(Makings {
         flavour,
         resolver: Arc::new(SystemResolver),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
     })
 }

@@ -70,21 +70,25 @@ impl Files {
         Ok(contents)
     }
 
-    /// Whom the system trusts. Certificates that cannot be parsed are left out.
-    pub fn system_roots(&self) -> Arc<RootCertStore> {
+    /// The certificates that the system trusts; none if it has none, or none that can be read.
+    pub fn system_certificates(&self) -> Vec<CertificateDer<'static>> {
         let mut known = self.known();
-        if let Some(store) = &known.store {
-            return Arc::clone(store);
-        }
         if known.roots.is_none() && !self.sealed {
             let found = rustls_native_certs::load_native_certs().certs;
             known.roots = Some(found.iter().map(|certificate| certificate.to_vec()).collect());
         }
+        known.roots.iter().flatten().cloned().map(CertificateDer::from).collect()
+    }
+
+    /// The same, made for use. Certificates that cannot be parsed are left out.
+    pub fn system_roots(&self) -> Arc<RootCertStore> {
+        if let Some(store) = &self.known().store {
+            return Arc::clone(store);
+        }
         let mut store = RootCertStore::empty();
-        let roots = known.roots.iter().flatten();
-        store.add_parsable_certificates(roots.map(|root| CertificateDer::from(root.as_slice())));
+        store.add_parsable_certificates(self.system_certificates());
         let store = Arc::new(store);
-        known.store = Some(Arc::clone(&store));
+        self.known().store = Some(Arc::clone(&store));
         store
     }
 

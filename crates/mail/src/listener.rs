@@ -49,6 +49,9 @@ impl Bound {
 
     /// Takes over sockets that listen already.
     pub fn adopt(listen: Arc<Listen>, sockets: Vec<Socket>) -> io::Result<Self> {
+        if let Endpoint::Tcp(_) = listen.endpoint {
+            sockets.iter().try_for_each(no_delay)?;
+        }
         sockets.iter().try_for_each(|socket| socket.set_nonblocking(true))?;
         Ok(Self { listen, sockets })
     }
@@ -109,6 +112,11 @@ fn change_options(socket: &Socket, before: &SocketOptions, listen: &Listen) -> R
     Ok(())
 }
 
+/// Sends without Nagle's delay. Accepted sockets inherit that (Linux), which saves a system call for each.
+fn no_delay(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)
+}
+
 fn open(listen: &Listen) -> Result<Socket, OpenError> {
     let endpoint = &listen.endpoint;
     let (domain, protocol) = match endpoint {
@@ -123,6 +131,7 @@ fn open(listen: &Listen) -> Result<Socket, OpenError> {
     let address = match endpoint {
         Endpoint::Tcp(addr) => {
             socket.set_reuse_address(true).map_err(failed(format!("setsockopt(SO_REUSEADDR) {endpoint}")))?;
+            no_delay(&socket).map_err(failed(format!("setsockopt(TCP_NODELAY) {endpoint}")))?;
             if addr.is_ipv6() {
                 let only = listen.options.ipv6only.unwrap_or(true);
                 socket.set_only_v6(only).map_err(failed(format!("setsockopt(IPV6_V6ONLY) {endpoint}")))?;
@@ -203,7 +212,6 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
-                stream.set_nodelay(true)?;
                 Ok((Link::from(stream), ClientAddr::Tcp(addr)))
             }
             Self::Unix(listener) => {

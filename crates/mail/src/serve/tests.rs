@@ -15,6 +15,7 @@ use super::*;
 use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
 use crate::auth::users::Pool;
+use crate::dns::Zones;
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
@@ -22,6 +23,7 @@ use crate::log::tests::Memory;
 use crate::settings::listen::SocketOptions;
 use crate::settings::log::Level;
 use crate::settings::{self, Door, MailBlock, Surroundings};
+use crate::tls::Lasting;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +48,8 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let makings = Makings {
         flavour: Flavour::Gatepost,
         resolver: Arc::new(SystemResolver),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };
     let log = |_: &_| Arc::new(memory.log(Level::Error));
