@@ -66,6 +66,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let Configuration { process, mail } = configuration;
     let logs = OpenLogs::open(process, mail)?;
+    logs.logs.survive_panic(&logs.main);
     let generation =
         start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
     start::limit(process, &logs.main);
@@ -111,7 +112,7 @@ fn write_pid(process: &Process) -> Result<Option<PidFile>, StartError> {
 fn log_file(process: &Process) -> Option<&Path> {
     process.error_logs.iter().find_map(|log| match &log.destination {
         Destination::File(path) => Some(path.as_path()),
-        Destination::Stderr => None,
+        Destination::Stderr | Destination::Syslog(_) => None,
     })
 }
 
