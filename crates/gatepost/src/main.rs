@@ -12,6 +12,7 @@ mod defaults;
 mod demo;
 mod help;
 mod logs;
+mod notify;
 mod pidfile;
 mod serve;
 mod settings;
