@@ -16,6 +16,7 @@ use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
 use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
 use mail::slots::Slots;
+use mail::tls::ClientSettings;
 use proto::sasl::Mechanisms;
 use proto::{Limits, Mechanism, Settings, Starttls};
 use tokio::runtime;
@@ -126,6 +127,8 @@ fn server(protocol: ProtocolSettings) -> Server {
             pop3_xclient: false,
             ssl: UpstreamTls::Off,
         },
+        tls: None,
+        upstream_tls: ClientSettings::default(),
         greeting_delay: Duration::ZERO,
         real_ip: RealIp::default(),
         resolver: None,

@@ -9,10 +9,11 @@ use super::imap::{IMAP, ImapBlock};
 use super::log::{LOG, LogBlock, TAGS, TagBlock};
 use super::pop3::{POP3, Pop3Block};
 use super::proxy::{PROXY, ProxyBlock};
+use super::proxy_ssl::{PROXY_SSL, ProxySslBlock};
 use super::realip::{REALIP, RealipBlock};
 use super::resolver::{RESOLVER, ResolverBlock};
 use super::smtp::{SMTP, SmtpBlock};
-use super::ssl::{SSL, SslBlock};
+use super::ssl::{SSL, SslBlock, Zones};
 
 /// The blocks of all owners whose directives stand in both contexts.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(super) struct Scope {
     pub(super) auth_http: AuthHttpBlock,
     pub(super) auth_user_file: AuthUserFileBlock,
     pub(super) proxy: ProxyBlock,
+    pub(super) proxy_ssl: ProxySslBlock,
     pub(super) imap: ImapBlock,
     pub(super) pop3: Pop3Block,
     pub(super) smtp: SmtpBlock,
@@ -32,6 +34,11 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// Nothing written yet, in a configuration that has declared `zones`.
+    pub(super) fn new(zones: Zones) -> Self {
+        Self { ssl: SslBlock::new(zones), ..Self::default() }
+    }
+
     /// Lets `with` apply statements to these blocks and to `own`, the directives of one context only.
     pub(super) fn rows<R>(&mut self, own: &mut dyn Rows, with: impl FnOnce(&mut [&mut dyn Rows]) -> R) -> R {
         with(&mut [
@@ -42,6 +49,7 @@ impl Scope {
             &mut bind(AUTH_HTTP, &mut self.auth_http),
             &mut bind(AUTH_USER_FILE, &mut self.auth_user_file),
             &mut bind(PROXY, &mut self.proxy),
+            &mut bind(PROXY_SSL, &mut self.proxy_ssl),
             &mut bind(IMAP, &mut self.imap),
             &mut bind(POP3, &mut self.pop3),
             &mut bind(SMTP, &mut self.smtp),
@@ -61,6 +69,7 @@ pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
         .and(AUTH_HTTP)
         .and(AUTH_USER_FILE)
         .and(PROXY)
+        .and(PROXY_SSL)
         .and(IMAP)
         .and(POP3)
         .and(SMTP)
@@ -79,10 +88,11 @@ pub(super) fn chapters() -> Vec<Chapter> {
         chapter("Auth server", BOTH, AUTH_HTTP),
         chapter("Users file", BOTH, AUTH_USER_FILE),
         chapter("Upstreams", BOTH, PROXY),
+        chapter("TLS with upstreams", BOTH, PROXY_SSL),
         chapter("IMAP", BOTH, IMAP),
         chapter("POP3", BOTH, POP3),
         chapter("SMTP", BOTH, SMTP),
-        chapter("TLS", BOTH, SSL),
+        chapter("TLS with clients", BOTH, SSL),
         chapter("Real addresses", BOTH, REALIP),
         chapter("Resolver", BOTH, RESOLVER),
     ]
