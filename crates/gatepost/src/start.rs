@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
+use mail::dns::Zones;
 use mail::event::Errno;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
@@ -14,6 +15,7 @@ use mail::listener::{Bound, OpenError};
 use mail::log::Log;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Listen, Mail};
+use mail::tls::Lasting;
 use nix::errno::Errno as SystemErrno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
@@ -107,6 +109,8 @@ pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
     Ok(Makings {
         flavour,
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
 }
