@@ -40,8 +40,8 @@ pub(crate) enum ToWorker {
         /// Whether the program has gone to the background.
         background: bool,
     },
-    /// Serve this from now on. Descriptors: listening sockets, then logs.
-    Serve(Arc<Bundle>),
+    /// Serve this from now on, which has this number. Descriptors: listening sockets, then logs.
+    Serve(u64, Arc<Bundle>),
     /// Logs were opened again. Descriptors: all of them.
     Logs(Vec<OsString>),
     /// What the system says of a name.
@@ -55,10 +55,12 @@ pub(crate) enum ToWorker {
 /// What the worker says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToMaster {
-    /// It serves what it was told to.
-    Serving,
-    /// It cannot serve what it was told to, for this reason, and goes on as before.
-    Failed(String),
+    /// It serves the bundle of this number.
+    Serving(u64),
+    /// It cannot serve the bundle of this number, for this reason, and goes on as before.
+    Failed(u64, String),
+    /// So many connections there are.
+    Connections(usize),
     /// Somebody has told it to reopen its logs, which it cannot.
     Reopen,
     /// What does the system say of this name?
@@ -152,7 +154,7 @@ impl Bundle {
             directives: request.directives.map(Into::into),
             error_log: match &request.error_log {
                 Destination::File(path) => Some(path.into()),
-                Destination::Stderr => None,
+                Destination::Stderr | Destination::Syslog(_) => None,
             },
             host_name: request.machine.host_name.clone(),
             open_files: request.machine.open_files,

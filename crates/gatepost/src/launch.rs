@@ -125,7 +125,7 @@ pub(crate) fn detach() -> io::Result<()> {
 pub(crate) fn leave_stderr(process: &Process) -> io::Result<()> {
     let log = process.error_logs.iter().find_map(|log| match &log.destination {
         Destination::File(path) => Some(path.as_path()),
-        Destination::Stderr => None,
+        Destination::Stderr | Destination::Syslog(_) => None,
     });
     let other = log.map_or_else(null, |log| OpenOptions::new().append(true).open(log));
     dup2_stderr(other?)?;

@@ -14,6 +14,7 @@ mod help;
 mod launch;
 mod logs;
 mod master;
+mod notify;
 mod pidfile;
 mod prepare;
 mod serve;
@@ -76,7 +77,7 @@ fn run(flavour: Flavour, launch: Launch, options: &Options) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let level = options.level.unwrap_or(Level::Notice);
-    let console = Console::open(flavour, options.error_log(flavour), level);
+    let console = Console::open(flavour, &options.error_log(flavour), level);
     let program = Program::new(flavour, options);
     let loaded = program.load();
     match task {
@@ -106,6 +107,9 @@ fn show(flavour: Flavour, options: &Options) {
     }
     if show.environment {
         console::print_text(&help::environment(flavour));
+    }
+    if show.log_filters {
+        console::print_text(&help::log_filters());
     }
 }
 

@@ -92,6 +92,7 @@ impl Serving {
         }
         self.shutdown_timeout = process.shutdown_timeout;
         if let Some(logs) = logs {
+            logs.logs.survive_panic(&logs.main);
             self.logs = logs;
         }
         Ok(())
@@ -119,9 +120,15 @@ impl Serving {
         self.workers.gone().await;
     }
 
-    /// Joins the threads.
-    pub(crate) fn join(self) {
+    /// Joins the threads, and gives back the logs for the last words.
+    pub(crate) fn join(self) -> OpenLogs {
         self.workers.join();
+        self.logs
+    }
+
+    /// What counts the connections.
+    pub(crate) fn slots(&self) -> Arc<Slots> {
+        Arc::clone(self.workers.slots())
     }
 }
 

@@ -24,7 +24,7 @@ use mail::settings::{Mail, Surroundings};
 use self::process::{MAIN, MainBlock};
 
 pub(crate) use self::process::{Account, Process};
-pub(crate) use self::worker::{Affinity, Sandbox, Variable};
+pub(crate) use self::worker::{Affinity, OF_SYSTEMD, Sandbox, Variable};
 
 /// What a configuration says, with every question settled.
 #[derive(Debug)]
@@ -226,6 +226,7 @@ impl Request<'_> {
             directory: self.file.parent().map_or_else(PathBuf::new, Path::to_owned),
             prefix: self.prefix.to_owned(),
             host_name: self.machine.host_name.clone(),
+            flavour: self.flavour,
         }
     }
 }

@@ -10,6 +10,7 @@ use mail::settings::log::Level;
 use nix::sys::signal::Signal;
 
 use crate::launch::{self, Launch};
+use crate::notify::{self, News};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
 use crate::serving::Serving;
 use crate::signals::{Received, Signals};
@@ -34,7 +35,8 @@ pub(crate) async fn run(
 ) -> Result<(), StartError> {
     let Prepared { configuration, logs, bounds, files, .. } = prepared;
     let process = &configuration.process;
-    start::limit(process, &logs.main);
+    logs.logs.survive_panic(&logs.main);
+    start::limit(process, &to_log(&logs.main));
     let _pid_file = pidfile::of(process)?;
     if let Some(account) = &process.account {
         logs.logs.give_to(account.uid);
@@ -52,7 +54,12 @@ pub(crate) async fn run(
         }
         launch::ready().map_err(StartError::call("telling the first process"))?;
     }
-    Single { program, serving, bounds, ending: false }.serve(&signals).await
+    let (log, slots) = (serving.log(), serving.slots());
+    notify::tell(&log, &News::Ready);
+    tokio::select! {
+        ended = Single { program, serving, bounds, ending: false }.serve(&signals) => ended,
+        never = notify::keep_telling(&log, || slots.used()) => match never {},
+    }
 }
 
 impl Single {
@@ -66,10 +73,9 @@ impl Single {
                 () = self.serving.gone(), if self.ending => break,
             }
         }
-        let log = self.serving.log();
-        self.serving.join();
+        let logs = self.serving.join();
         sockets::delete_files(&self.bounds, &[], &|_, _| {});
-        log.line(Level::Notice, None, "exit");
+        logs.main.line(Level::Notice, None, "exit");
         Ok(())
     }
 
@@ -79,6 +85,7 @@ impl Single {
         match received.signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 tell(", exiting");
+                notify::tell(&log, &News::Stopping);
                 self.ending = true;
                 self.serving.stop();
             }
@@ -105,6 +112,7 @@ impl Single {
     fn shut_down(&mut self, log: &Log) {
         if !self.ending {
             log.line(Level::Notice, None, "gracefully shutting down");
+            notify::tell(log, &News::Stopping);
             self.ending = true;
             sockets::delete_files(&std::mem::take(&mut self.bounds), &[], &|_, _| {});
             self.serving.drain();
@@ -117,11 +125,13 @@ impl Single {
             return;
         }
         log.line(Level::Notice, None, "reconfiguring");
+        notify::tell(log, &News::Reloading);
         let say = to_log(log);
         match self.renew(&say).await {
             Ok(()) => log.line(Level::Notice, None, "reconfigured"),
             Err(error) => log.line(error.level(), None, Reason(&error)),
         }
+        notify::tell(log, &News::Ready);
     }
 
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {

@@ -14,7 +14,7 @@ use mail::generation::{BuildError, Generation, Makings};
 use mail::listener::OpenError;
 use mail::log::Log;
 use mail::settings::log::Level;
-use mail::settings::{ErrorLog, Mail};
+use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
@@ -97,13 +97,18 @@ impl OpenLogs {
 
     /// Finds every log in `logs`.
     pub(crate) fn within(mut logs: Logs, process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
-        let outer = Arc::new(logs.open(&process.error_logs)?);
-        let mut server = |own: &[ErrorLog]| match own {
-            [] => Ok(Arc::clone(&outer)),
-            own => logs.open(own).map(Arc::new),
+        let outer = logs.open(&process.error_logs)?;
+        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+            let own = match core.error_logs.as_slice() {
+                [] => outer.clone(),
+                own => logs.open(own)?,
+            };
+            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
         };
-        let servers = mail.servers.iter().map(|it| server(&it.core.error_logs)).collect::<Result<_, _>>()?;
-        Ok(Self { logs, main: outer, servers })
+        let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
+        let opened = Self { logs, main: Arc::new(outer), servers };
+        opened.logs.complain_to(&opened.main);
+        Ok(opened)
     }
 }
 
@@ -143,7 +148,7 @@ pub(crate) fn build(
 }
 
 /// Sets the limits of this process. What the system does not allow is said, and no reason to stay away.
-pub(crate) fn limit(process: &Process, log: &Log) {
+pub(crate) fn limit(process: &Process, say: Say<'_>) {
     let limits = [
         (Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE", process.rlimit_nofile),
         (Resource::RLIMIT_CORE, "RLIMIT_CORE", process.rlimit_core),
@@ -152,7 +157,7 @@ pub(crate) fn limit(process: &Process, log: &Log) {
         let Some(limit) = limit else { continue };
         if let Err(error) = setrlimit(resource, limit, limit) {
             let reason = Errno(Some(error as i32));
-            log.line(Level::Alert, None, format_args!("setrlimit({name}, {limit}) failed{reason}"));
+            say(Level::Alert, &format_args!("setrlimit({name}, {limit}) failed{reason}"));
         }
     }
 }

@@ -12,13 +12,14 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::reload::Candidate;
@@ -27,6 +28,7 @@ use self::upgrade::NewProgram;
 use self::worker::{Nursery, Report, Worker};
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
+use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::prepare::{Prepared, Program, to_log};
 use crate::settings::Configuration;
@@ -44,6 +46,8 @@ const LONGEST_STOP_PAUSE: Duration = Duration::from_secs(1);
 /// A configuration that is served, or is to be.
 #[derive(Debug)]
 struct Setup {
+    /// Counts the configurations of this master, from 1.
+    number: u64,
     configuration: Configuration,
     logs: OpenLogs,
     bounds: Vec<Bound>,
@@ -72,11 +76,13 @@ struct Master {
     /// When to start a worker in the place of one that has died.
     next_start: Option<Instant>,
     /// The first worker serves.
-    up: bool,
+    up: watch::Sender<bool>,
     ending: Ending,
     new_program: Option<NewProgram>,
     /// The sockets are another program's as well, which was there before.
     inherited: bool,
+    /// How many connections the worker has, as it said last.
+    connections: Arc<AtomicUsize>,
 }
 
 /// How the master is to end.
@@ -97,9 +103,11 @@ pub(crate) async fn run(
     prepared: Prepared,
     signals: Signals,
 ) -> Result<(), StartError> {
-    let setup = Setup::new(&program, prepared)?;
+    let setup = Setup::new(1, &program, prepared)?;
+    setup.logs.logs.survive_panic(&setup.logs.main);
     let pid_file = crate::pidfile::of(&setup.configuration.process)?;
     let (reporting, reports) = mpsc::channel(16);
+    let (up, mut is_up) = watch::channel(false);
     let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
     let nursery = Nursery { flavour: program.flavour, background, reports: reporting };
@@ -116,10 +124,11 @@ pub(crate) async fn run(
         again: false,
         respawn: Respawn::default(),
         next_start: None,
-        up: false,
+        up,
         ending: Ending::No,
         new_program: None,
         inherited,
+        connections: Arc::default(),
     };
     crate::start::introduce(&master.setup.logs, master.program.flavour);
     if master.launch.is_background() && !master.setup.logs.logs.use_stderr() {
@@ -129,13 +138,21 @@ pub(crate) async fn run(
     }
     master.notice(&"start worker processes");
     master.start_worker().map_err(StartError::call("fork()"))?;
-    let ended = master.serve(&signals).await;
+    let (log, connections) = (Arc::clone(master.log()), Arc::clone(&master.connections));
+    let ended = tokio::select! {
+        ended = master.serve(&signals) => ended,
+        never = async {
+            // The first thing that systemd hears is that clients are served.
+            let _ = is_up.wait_for(|up| *up).await;
+            notify::keep_telling(&log, || connections.load(Ordering::Relaxed)).await
+        } => match never {},
+    };
     master.leave();
     ended
 }
 
 impl Setup {
-    fn new(program: &Program, prepared: Prepared) -> Result<Self, StartError> {
+    fn new(number: u64, program: &Program, prepared: Prepared) -> Result<Self, StartError> {
         let Prepared { configuration, logs, bounds, files, sources, names } = prepared;
         let account = configuration.process.account.as_ref();
         let identity = account.map(Identity::of).transpose().map_err(StartError::call("getgrouplist()"))?;
@@ -148,12 +165,12 @@ impl Setup {
             bounds: &bounds,
             logs: &logs.logs,
         });
-        Ok(Self { configuration, logs, bounds, bundle: Arc::new(bundle), identity })
+        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), identity })
     }
 
     /// Hands all of it to `worker`.
     fn give_to(&self, worker: &Worker) -> io::Result<()> {
-        worker.serve(&self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))
+        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))
     }
 
     /// Whether a worker of `other` can serve this as well: it cannot become another user, or leave a sandbox.
@@ -189,6 +206,11 @@ impl Master {
             }
         }
         Ok(())
+    }
+
+    /// Whether the first worker has served.
+    fn is_up(&self) -> bool {
+        *self.up.borrow()
     }
 
     fn is_done(&self) -> bool {
@@ -237,24 +259,40 @@ impl Master {
 
     /// What a worker says.
     async fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
+        let of_candidate = |number| {
+            self.candidate
+                .as_ref()
+                .is_some_and(|candidate| candidate.is_of(from) && candidate.number() == number)
+        };
         match what {
             ToMaster::Reopen => self.reopen_logs(),
-            ToMaster::Serving | ToMaster::Failed(_)
-                if self.candidate.as_ref().is_some_and(|it| it.is_of(from)) =>
-            {
-                self.decide(what);
-            }
-            ToMaster::Serving if !self.up => {
-                self.up = true;
-                if self.launch.is_background() {
-                    launch::ready().map_err(StartError::call("telling the first process"))?;
+            ToMaster::Connections(count) => self.connections.store(count, Ordering::Relaxed),
+            ToMaster::Serving(number) => {
+                let adopted = of_candidate(number);
+                self.come_up()?;
+                if adopted {
+                    self.adopt_candidate();
                 }
             }
-            ToMaster::Serving | ToMaster::Resolve(..) => {}
-            ToMaster::Failed(reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::Failed(number, reason) if of_candidate(number) => self.give_up_candidate(&reason),
+            ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::Resolve(..) => {}
         }
         if self.candidate.is_none() && std::mem::take(&mut self.again) {
             self.reload().await;
+        }
+        Ok(())
+    }
+
+    /// A worker serves: if it is the first, whoever waits for that is told.
+    fn come_up(&self) -> Result<(), StartError> {
+        if self.is_up() {
+            return Ok(());
+        }
+        self.tell_system(&News::Ready);
+        self.up.send_replace(true);
+        if self.launch.is_background() {
+            launch::ready().map_err(StartError::call("telling the first process"))?;
         }
         Ok(())
     }
@@ -292,7 +330,7 @@ impl Master {
         }
         if is_fatal {
             // Before it has served once, that is a start that failed.
-            return if self.up { Ok(()) } else { Err(StartError::Worker) };
+            return if self.is_up() { Ok(()) } else { Err(StartError::Worker) };
         }
         self.next_start = Some(self.respawn.after(worker.born, Instant::now()));
         Ok(())
@@ -370,6 +408,11 @@ impl Master {
         self.close_sockets();
         drop(self.pid_file.take());
         self.notice(&"exit");
+    }
+
+    /// Tells systemd, if there is one.
+    fn tell_system(&self, news: &News) {
+        notify::tell(self.log(), news);
     }
 
     fn log(&self) -> &Arc<Log> {

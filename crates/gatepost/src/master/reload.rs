@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 
 use super::worker::Worker;
 use super::{Ending, Master, Setup};
-use crate::bundle::{ToMaster, ToWorker};
+use crate::bundle::ToWorker;
+use crate::notify::News;
 use crate::pidfile::PidFile;
 use crate::prepare::{PrepareError, Prepared, to_log};
 use crate::sockets;
@@ -42,6 +43,11 @@ enum NewPidFile {
 }
 
 impl Candidate {
+    /// Its number.
+    pub(super) const fn number(&self) -> u64 {
+        self.setup.number
+    }
+
     /// Whether the worker with this process is to serve it.
     pub(super) fn is_of(&self, pid: Pid) -> bool {
         match &self.taker {
@@ -79,13 +85,14 @@ impl Master {
             return;
         }
         self.notice(&"reconfiguring");
-        match self.prepare().await {
-            Ok(setup) => {
-                if let Err(error) = self.propose(setup) {
-                    self.log().line(Level::Emerg, None, Reason(&error));
-                }
-            }
-            Err(error) => self.log().line(error.level(), None, Reason(&error)),
+        self.tell_system(&News::Reloading);
+        let failed = match self.prepare().await {
+            Ok(setup) => self.propose(setup).err().map(PrepareError::Start),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            self.log().line(error.level(), None, Reason(&error));
+            self.tell_system(&News::Ready);
         }
     }
 
@@ -93,7 +100,7 @@ impl Master {
         let log: Arc<Log> = Arc::clone(self.log());
         let loaded = self.program.load();
         let prepared = Prepared::new(loaded, self.program.flavour, &self.setup.bounds, &to_log(&log)).await?;
-        Ok(Setup::new(&self.program, prepared)?)
+        Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
     }
 
     /// Hands `setup` to the worker that serves, or to a new one if that one cannot become what it should.
@@ -123,21 +130,9 @@ impl Master {
         Ok(())
     }
 
-    /// The worker of the candidate has said whether it serves it.
-    pub(super) fn decide(&mut self, said: ToMaster) {
-        let Some(candidate) = self.candidate.take() else { return };
-        match said {
-            ToMaster::Failed(reason) => {
-                self.candidate = Some(candidate);
-                self.give_up_candidate(&reason);
-            }
-            _ => self.adopt(candidate),
-        }
-    }
-
     /// The candidate is what is served now.
-    fn adopt(&mut self, candidate: Candidate) {
-        let Candidate { setup, taker, pid_file } = candidate;
+    pub(super) fn adopt_candidate(&mut self) {
+        let Some(Candidate { setup, taker, pid_file }) = self.candidate.take() else { return };
         if let Taker::Fresh(worker) = taker {
             self.retire_worker();
             self.worker = Some(worker);
@@ -145,10 +140,12 @@ impl Master {
         if let NewPidFile::Other(file) = pid_file {
             self.pid_file = file;
         }
+        setup.logs.logs.survive_panic(&setup.logs.main);
         let before = std::mem::replace(&mut self.setup, setup);
         let log = Arc::clone(self.log());
         sockets::delete_files(&before.bounds, &self.setup.bounds, &to_log(&log));
         self.notice(&"reconfigured");
+        self.tell_system(&News::Ready);
         self.follow_ending();
     }
 
@@ -164,12 +161,13 @@ impl Master {
     pub(super) fn give_up_candidate(&mut self, reason: &str) {
         let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };
         self.log().line(Level::Emerg, None, format_args!("reconfiguring failed: {reason}"));
+        self.tell_system(&News::Ready);
         delete_new_files(&setup.bounds, &self.setup.bounds);
         if let Taker::Fresh(worker) = taker {
             worker.send(ToWorker::Stop);
             self.leaving.push(worker);
         }
-        if self.worker.is_none() && matches!(self.ending, Ending::No) && self.up {
+        if self.worker.is_none() && matches!(self.ending, Ending::No) && self.is_up() {
             self.next_start = Some(tokio::time::Instant::now());
         }
     }

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 
 use super::upgrade::NewProgram;
 use super::{Ending, Master, STOP_PAUSE};
+use crate::notify::News;
 use crate::signals::Received;
 use crate::start::{Reason, StartError};
 
@@ -13,10 +14,12 @@ impl Master {
         match received.signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 self.tell(received, ", exiting");
+                self.tell_end_to_system();
                 self.insist(STOP_PAUSE);
             }
             Signal::SIGQUIT => {
                 self.tell(received, ", shutting down");
+                self.tell_end_to_system();
                 self.shut_down();
             }
             Signal::SIGHUP => {
@@ -45,6 +48,12 @@ impl Master {
 
     fn tell(&self, received: Received, consequence: &str) {
         self.notice(&format_args!("{received}{consequence}"));
+    }
+
+    /// A program that has a successor does not end the service.
+    fn tell_end_to_system(&self) {
+        let successor = self.new_program.as_ref().map(NewProgram::id);
+        self.tell_system(&successor.map_or(News::Stopping, News::MainPid));
     }
 
     fn shut_down(&mut self) {

@@ -21,7 +21,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::Socket;
 
-use crate::settings::Variable;
+use crate::settings::{OF_SYSTEMD, Variable};
 use crate::start::{Reason, Say, StartError};
 
 /// The variable that names the sockets: by the name of the program that looks for it.
@@ -126,7 +126,8 @@ impl NewProgram {
         });
         let mut command = Command::new(name);
         command.args(env::args_os().skip(1)).env_clear().envs(Variable::environment(environment));
-        command.env(variable(flavour), list);
+        let of_systemd = OF_SYSTEMD.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+        command.envs(of_systemd).env(variable(flavour), list);
         let left_open = sockets.iter().try_for_each(|socket| fcntl_setfd(socket, FdFlags::empty()));
         let child = left_open.map_err(io::Error::from).and_then(|()| command.spawn());
         for socket in sockets {

@@ -93,9 +93,14 @@ impl Worker {
         self.pid
     }
 
-    /// Tells it to serve `bundle` with `descriptors`.
-    pub(super) fn serve(&self, bundle: &Arc<Bundle>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        self.hand_over(ToWorker::Serve(Arc::clone(bundle)), descriptors)
+    /// Tells it to serve `bundle`, which has this number, with `descriptors`.
+    pub(super) fn serve(
+        &self,
+        number: u64,
+        bundle: &Arc<Bundle>,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        self.hand_over(ToWorker::Serve(number, Arc::clone(bundle)), descriptors)
     }
 
     /// Sends `message` with copies of `descriptors`.

@@ -11,6 +11,9 @@ const MOST_PROCESSORS: usize = 1024;
 /// What is always kept of the environment.
 const ALWAYS_KEPT: &str = "TZ";
 
+/// What only a new program in an upgrade keeps besides: how systemd hears of it.
+pub(crate) const OF_SYSTEMD: [&str; 2] = ["NOTIFY_SOCKET", "WATCHDOG_USEC"];
+
 /// `worker_cpu_affinity`: on which processors each serving thread runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Affinity {

@@ -7,13 +7,16 @@ mod names;
 mod privileges;
 mod sandbox;
 
+use std::cell::RefCell;
 use std::env;
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mail::auth::resolve::CachedResolver;
 use mail::flavour::Flavour;
@@ -22,6 +25,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::dup2_stdin;
 use tokio::runtime;
 use tokio::sync::mpsc;
+use tokio::time::interval;
 
 use self::names::{MasterResolver, Open};
 use self::sandbox::Walls;
@@ -37,6 +41,9 @@ pub(crate) const MARK: &str = "GATEPOST_WORKER";
 
 /// The exit code of a worker that cannot work, and would not if it were started again (as the originals).
 pub(crate) const FATAL: u8 = 2;
+
+/// How often the master hears how many connections there are.
+const COUNTED_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the worker cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -138,17 +145,23 @@ impl Worker {
         if version != VERSION {
             return Err(Fatal::Stranger);
         }
-        let Some((ToWorker::Serve(bundle), descriptors)) = from_master.receive().await? else {
+        let Some((ToWorker::Serve(number, bundle), descriptors)) = from_master.receive().await? else {
             return Err(Fatal::Stranger);
         };
         let opened = unpack(bundle)?.open(descriptors)?;
         let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
         mail::log::settle();
         let process = &opened.configuration.process;
+        // Logs have threads of their own, which must be locked in as well: what is said before is told later.
+        let said = RefCell::new(Vec::new());
+        let say = |level, message: &dyn Display| said.borrow_mut().push((level, message.to_string()));
+        let dropped = privileges::drop_all(process, opened.identity.as_ref(), &say);
         let logs = OpenLogs::within(opened.logs, process, &opened.configuration.mail)?;
-        privileges::drop_all(process, opened.identity.as_ref(), &logs.main).inspect_err(|fatal| {
-            logs.main.line(Level::Emerg, None, Reason(fatal));
-        })?;
+        for (level, message) in said.into_inner() {
+            logs.main.line(level, None, message);
+        }
+        dropped.inspect_err(|fatal| logs.main.line(Level::Emerg, None, Reason(fatal)))?;
+        logs.logs.survive_panic(&logs.main);
         let (to_master, outbox) = mpsc::unbounded_channel();
         tokio::spawn(send_all(sender, outbox));
         let (resolver, questions) = MasterResolver::new(to_master.clone());
@@ -166,15 +179,18 @@ impl Worker {
             signals,
             phase: Phase::Serving,
         };
-        worker.say(ToMaster::Serving);
+        worker.say(ToMaster::Serving(number));
         Ok(worker)
     }
 
     /// Obeys until there is nothing left to serve.
     async fn run(mut self) -> Result<(), Fatal> {
         let mut orphan = false;
+        let slots = self.serving.slots();
+        let mut counted = interval(COUNTED_EVERY);
         loop {
             tokio::select! {
+                _ = counted.tick() => self.say(ToMaster::Connections(slots.used())),
                 message = self.from_master.recv(), if !orphan => match message {
                     Some(Ok((message, descriptors))) => self.obey(message, descriptors),
                     Some(Err(error)) => self.line(Level::Alert, &error.to_string()),
@@ -191,9 +207,8 @@ impl Worker {
             }
         }
         self.line(Level::Notice, "exiting");
-        let log = self.serving.log();
-        self.serving.join();
-        log.line(Level::Notice, None, "exit");
+        let logs = self.serving.join();
+        logs.main.line(Level::Notice, None, "exit");
         Ok(())
     }
 
@@ -201,11 +216,11 @@ impl Worker {
         match message {
             // Said once, at the beginning.
             ToWorker::Hello { .. } => {}
-            ToWorker::Serve(bundle) => {
+            ToWorker::Serve(number, bundle) => {
                 let outcome = unpack(bundle).and_then(|bundle| self.renew(bundle, descriptors));
                 self.say(outcome.map_or_else(
-                    |fatal| ToMaster::Failed(Reason(&fatal).to_string()),
-                    |()| ToMaster::Serving,
+                    |fatal| ToMaster::Failed(number, Reason(&fatal).to_string()),
+                    |()| ToMaster::Serving(number),
                 ));
             }
             ToWorker::Logs(paths) => {
@@ -229,8 +244,7 @@ impl Worker {
     fn renew_logs(&mut self, paths: Vec<std::ffi::OsString>, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
         self.line(Level::Notice, "reopening logs");
         for (path, file) in take_logs(paths, descriptors)? {
-            let renewed = self.serving.logs().logs.renew(path, file);
-            renewed.map_err(|source| Fatal::Call { call: "dup()".to_owned(), source })?;
+            self.serving.logs().logs.renew(path, file)?;
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::prctl;
 use nix::unistd::{chdir, setgroups, setresgid, setresuid};
@@ -13,30 +12,30 @@ use super::Fatal;
 use super::sandbox;
 use crate::bundle::Identity;
 use crate::settings::{Process, Sandbox};
-use crate::start;
+use crate::start::{self, Say};
 
 /// Becomes what the configuration says, for good; to be called while there is one thread.
 ///
-/// What does not matter for safety is said in `log` if it fails, as in the originals.
-pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, log: &Log) -> Result<(), Fatal> {
+/// What does not matter for safety is said if it fails, as in the originals.
+pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, say: Say<'_>) -> Result<(), Fatal> {
     if let Some(priority) = process.priority
         && let Err(error) = setpriority_process(None, priority)
     {
-        alert(log, &format!("setpriority({priority})"), &error.into());
+        alert(say, &format!("setpriority({priority})"), &error.into());
     }
-    start::limit(process, log);
+    start::limit(process, say);
     if let Some(identity) = identity {
         become_user(identity)?;
     }
     give_up_capabilities()?;
     // A core file has everybody's passwords in it: only those get one who ask for it.
     if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
-        alert(log, "prctl(PR_SET_DUMPABLE)", &error.into());
+        alert(say, "prctl(PR_SET_DUMPABLE)", &error.into());
     }
     if let Some(directory) = &process.directory {
         chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
     }
-    lock_in(process.sandbox, log)
+    lock_in(process.sandbox, say)
 }
 
 /// The groups first, since a user without privileges cannot change them.
@@ -58,13 +57,13 @@ fn give_up_capabilities() -> Result<(), Fatal> {
     set_capabilities(None, sets).map_err(failed("capset()"))
 }
 
-fn lock_in(wanted: Sandbox, log: &Log) -> Result<(), Fatal> {
+fn lock_in(wanted: Sandbox, say: Say<'_>) -> Result<(), Fatal> {
     if wanted == Sandbox::Off {
-        log.line(Level::Notice, None, "sandbox: off");
+        say(Level::Notice, &"sandbox: off");
         return Ok(());
     }
     let walls = sandbox::enter()?;
-    log.line(Level::Notice, None, walls);
+    say(Level::Notice, &walls);
     match wanted {
         Sandbox::On if !walls.are_complete() => Err(Fatal::NoSandbox(walls)),
         _ => Ok(()),
@@ -75,7 +74,7 @@ fn failed<E: Into<io::Error>>(call: impl Into<String>) -> impl FnOnce(E) -> Fata
     move |error| Fatal::Call { call: call.into(), source: error.into() }
 }
 
-fn alert(log: &Log, call: &str, error: &io::Error) {
+fn alert(say: Say<'_>, call: &str, error: &io::Error) {
     let reason = mail::event::Errno(error.raw_os_error());
-    log.line(Level::Alert, None, format_args!("{call} failed{reason}"));
+    say(Level::Alert, &format_args!("{call} failed{reason}"));
 }

@@ -2,9 +2,11 @@
 
 use nix::sys::signal::Signal;
 
+use rig::eventually;
+
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{Setting, login, send, use_session, wait_until};
+use crate::stage::{Setting, login, send, use_session};
 
 #[test]
 fn no_connection_is_refused_while_the_worker_is_killed_under_load() {
@@ -14,7 +16,7 @@ fn no_connection_is_refused_while_the_worker_is_killed_under_load() {
         let worker = stage.worker();
         use_session(&mut login(stage.pop3, "joe"));
         send(worker, Signal::SIGKILL);
-        wait_until("there is another worker", || {
+        eventually("there is another worker", || {
             proc::children(stage.master()).iter().any(|pid| *pid != worker) && !proc::is_alive(worker)
         });
         // Served although it may come before the new worker serves.
@@ -43,16 +45,17 @@ fn a_worker_whose_master_is_killed_serves_its_sessions_and_makes_room() {
     let mut session = login(stage.pop3, "joe");
     stage.process().signal(Signal::SIGKILL);
     stage.wait_for_log("the master process is gone");
-    wait_until("nobody listens any more", || std::net::TcpStream::connect(stage.pop3).is_err());
+    eventually("nobody listens any more", || std::net::TcpStream::connect(stage.pop3).is_err());
     use_session(&mut session);
     drop(session);
-    wait_until("the worker has gone", || !proc::is_alive(worker));
+    eventually("the worker has gone", || !proc::is_alive(worker));
 }
 
 #[test]
 fn a_sandbox_that_has_to_be_there_and_cannot_is_a_start_that_fails() {
     // Whether this kernel has one is seen in a worker that takes what there is.
     let stage = Setting::new("", "").start();
+    stage.wait_for_log("sandbox: ");
     let complete = stage.log().contains("sandbox: landlock on, seccomp on");
     drop(stage);
     let outcome = Setting::new("sandbox on;", "").try_start();

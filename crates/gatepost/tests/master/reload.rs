@@ -4,11 +4,11 @@ use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
-use rig::{Client, port};
+use rig::{Client, eventually, port};
 
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{Setting, login, use_session, wait_until};
+use crate::stage::{Setting, login, use_session};
 
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing() {
@@ -85,7 +85,7 @@ fn addresses_come_and_go() {
     Client::connect_unix(&unix).expect("* OK IMAP4 ready\r\n");
     stage.write_configuration("", "");
     stage.reload();
-    wait_until("nobody listens there", || TcpStream::connect(other).is_err());
+    eventually("nobody listens there", || TcpStream::connect(other).is_err());
     assert!(!unix.exists());
     stage.wait_for_log(&format!("[warn] {}#", stage.master()));
     stage.wait_for_log(&format!("deleting socket {}", unix.display()));
@@ -93,7 +93,7 @@ fn addresses_come_and_go() {
 
 #[test]
 fn old_sessions_end_with_the_timeout_that_they_began_with_and_new_ones_stay() {
-    let stage = Setting::new("worker_shutdown_timeout 200ms;", "").start();
+    let stage = Setting::talkative("worker_shutdown_timeout 200ms;", "").start();
     let mut old = login(stage.pop3, "joe");
     let mut greeted = Client::connect(stage.pop3);
     greeted.expect("+OK POP3 ready\r\n");
@@ -118,13 +118,13 @@ fn another_user_gets_another_worker_and_the_old_one_leaves_with_its_last_session
     let mut session = login(stage.pop3, "joe");
     stage.write_configuration("user daemon;", "");
     stage.reload();
-    wait_until("there is another worker", || proc::children(stage.master()).len() == 2);
+    eventually("there is another worker", || proc::children(stage.master()).len() == 2);
     let after = proc::children(stage.master()).into_iter().find(|pid| *pid != before).unwrap();
     assert_eq!(proc::status(after, "Uid"), "1\t1\t1\t1");
     use_session(&mut login(stage.pop3, "joe"));
     use_session(&mut session);
     drop(session);
-    wait_until("the old worker has gone", || proc::children(stage.master()) == [after]);
+    eventually("the old worker has gone", || proc::children(stage.master()) == [after]);
     stage.wait_for_log(&format!("worker process {before} exited with code 0"));
 }
 
@@ -135,7 +135,7 @@ fn the_number_of_threads_follows_the_configuration() {
     let before = threads();
     stage.write_configuration("worker_processes 4;", "");
     stage.reload();
-    wait_until("there are three more", || threads() == before + 3);
+    eventually("there are three more", || threads() == before + 3);
     use_session(&mut login(stage.pop3, "joe"));
 }
 

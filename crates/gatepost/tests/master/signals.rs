@@ -4,10 +4,10 @@ use std::fs;
 use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
-use rig::Client;
+use rig::{Client, eventually};
 
 use crate::proc;
-use crate::stage::{PROGRAM, Setting, login, send, use_session, wait_until};
+use crate::stage::{PROGRAM, Setting, login, send, use_session};
 
 #[test]
 fn term_ends_everything_at_once() {
@@ -45,7 +45,7 @@ fn quit_waits_for_the_last_session() {
     let worker = stage.worker();
     let mut session = login(stage.pop3, "joe");
     stage.signal(Signal::SIGQUIT);
-    wait_until("nobody listens any more", || TcpStream::connect(stage.pop3).is_err());
+    eventually("nobody listens any more", || TcpStream::connect(stage.pop3).is_err());
     use_session(&mut session);
     drop(session);
     assert!(stage.process().end().success());
@@ -56,7 +56,7 @@ fn quit_waits_for_the_last_session() {
 
 #[test]
 fn quit_ends_proxied_sessions_when_their_time_is_over() {
-    let stage = Setting::new("worker_shutdown_timeout 100ms;", "").start();
+    let stage = Setting::talkative("worker_shutdown_timeout 100ms;", "").start();
     let mut session = login(stage.pop3, "joe");
     stage.signal(Signal::SIGQUIT);
     session.expect_end();
@@ -66,13 +66,13 @@ fn quit_ends_proxied_sessions_when_their_time_is_over() {
 
 #[test]
 fn usr1_lets_both_processes_write_to_new_files() {
-    let stage = Setting::new("", "").start();
+    let stage = Setting::talkative("", "").start();
     for at in [stage.master(), stage.worker()] {
         fs::rename(stage.path("error.log"), stage.path("old.log")).unwrap();
         send(at, Signal::SIGUSR1);
-        wait_until("the log is there again", || stage.path("error.log").exists());
+        eventually("the log is there again", || stage.path("error.log").exists());
         let worker = stage.worker();
-        wait_until("the worker writes to it", || {
+        eventually("the worker writes to it", || {
             drop(Client::connect(stage.pop3));
             stage.count(&format!("{worker}#")) > 0
         });
@@ -93,7 +93,7 @@ fn signals_to_the_worker_itself_are_obeyed_or_ignored_and_it_is_replaced() {
     use_session(&mut session);
     drop(session);
     stage.wait_for_log(&format!("worker process {first} exited with code 0"));
-    wait_until("there is another", || proc::children(stage.master()).iter().any(|pid| *pid != first));
+    eventually("there is another", || proc::children(stage.master()).iter().any(|pid| *pid != first));
     use_session(&mut login(stage.pop3, "joe"));
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
-use rig::{Client, PATIENCE, Process, port};
+use rig::{Client, PATIENCE, Process, eventually, port};
 use tempfile::TempDir;
 
 use crate::backend::Backend;
@@ -29,6 +29,7 @@ pub(crate) struct Stage {
     pub(crate) directory: TempDir,
     pub(crate) backend: Backend,
     pub(crate) pop3: SocketAddr,
+    level: &'static str,
 }
 
 /// How gatepost runs.
@@ -43,21 +44,32 @@ pub(crate) struct Setting {
     directory: TempDir,
     backend: Backend,
     pop3: SocketAddr,
+    /// Of the log.
+    level: &'static str,
 }
 
 impl Setting {
     /// A backend, a users file with `joe` in it, and a configuration of this main context and of these further servers.
     pub(crate) fn new(main: &str, servers: &str) -> Self {
+        Self::with_level("notice", main, servers)
+    }
+
+    /// The same with a log in which sessions are told too.
+    pub(crate) fn talkative(main: &str, servers: &str) -> Self {
+        Self::with_level("info", main, servers)
+    }
+
+    fn with_level(level: &'static str, main: &str, servers: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let backend = Backend::start();
-        let setting = Self { directory, backend, pop3: port::free() };
+        let setting = Self { directory, backend, pop3: port::free(), level };
         setting.write_users("joe", &setting.backend.address().ip().to_string());
         setting.write_configuration(main, servers);
         setting
     }
 
     pub(crate) fn write_configuration(&self, main: &str, servers: &str) {
-        let text = configuration(self.directory.path(), self.pop3, main, servers);
+        let text = configuration(self.directory.path(), (self.pop3, self.level), main, servers);
         fs::write(self.directory.path().join("conf"), text).unwrap();
     }
 
@@ -124,13 +136,13 @@ impl Setting {
     fn run(self, mut command: Command) -> Stage {
         let process = Process::start(command.arg("-g").arg("daemon off;"));
         let stage = self.stage(Running::Foreground(process));
-        wait_until("it serves", || stage.serves());
+        eventually("it serves", || stage.serves());
         stage
     }
 
     fn stage(self, running: Running) -> Stage {
-        let Self { directory, backend, pop3 } = self;
-        Stage { running, directory, backend, pop3 }
+        let Self { directory, backend, pop3, level } = self;
+        Stage { running, directory, backend, pop3, level }
     }
 
     fn stderr(&self) -> String {
@@ -138,12 +150,12 @@ impl Setting {
     }
 }
 
-fn configuration(directory: &Path, pop3: SocketAddr, main: &str, servers: &str) -> String {
+fn configuration(directory: &Path, (pop3, level): (SocketAddr, &str), main: &str, servers: &str) -> String {
     let user = if geteuid().is_root() { "user nobody nogroup;" } else { "" };
     let user = if main.contains("user ") { "" } else { user };
     let dir = directory.display();
     format!(
-        "{user} {main} pid {dir}/pid; error_log {dir}/error.log info; events {{ worker_connections 4096; }}
+        "{user} {main} pid {dir}/pid; error_log {dir}/error.log {level}; events {{ worker_connections 4096; }}
          mail {{ auth_user_file users; server {{ listen {pop3}; protocol pop3; }} {servers} }}"
     )
 }
@@ -194,7 +206,7 @@ impl Stage {
     }
 
     pub(crate) fn write_configuration(&self, main: &str, servers: &str) {
-        let text = configuration(self.directory.path(), self.pop3, main, servers);
+        let text = configuration(self.directory.path(), (self.pop3, self.level), main, servers);
         fs::write(self.directory.path().join("conf"), text).unwrap();
     }
 
@@ -211,16 +223,11 @@ impl Stage {
     pub(crate) fn reload(&self) {
         let before = self.count("reconfigured");
         self.signal(Signal::SIGHUP);
-        wait_until("it has reloaded", || self.count("reconfigured") > before);
+        eventually("it has reloaded", || self.count("reconfigured") > before);
     }
 
     pub(crate) fn log(&self) -> String {
         self.read("error.log")
-    }
-
-    /// The log without what sessions have to say.
-    fn process_log(&self) -> String {
-        self.log().split_inclusive('\n').filter(|line| !line.contains("[info]")).collect()
     }
 
     /// How many lines of the log contain `text`.
@@ -230,11 +237,7 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn wait_for_log(&self, text: &str) {
-        let start = Instant::now();
-        while !self.log().contains(text) {
-            assert!(start.elapsed() < PATIENCE, "no {text:?} in the log\n{}", self.process_log());
-            std::thread::yield_now();
-        }
+        eventually(&format!("{text:?} is in the log"), || self.log().contains(text));
     }
 
     pub(crate) fn read(&self, file: &str) -> String {
@@ -248,7 +251,11 @@ impl Stage {
 
 impl Drop for Stage {
     /// A program in the background is nobody's child: it is ended by its number, and its workers with it.
+    #[expect(clippy::print_stderr, reason = "shown if the test fails")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}{}", self.read("stderr"), self.log());
+        }
         let Running::Background(file) = &self.running else { return };
         let old = file.with_extension("oldbin");
         for pid in [file, &old].into_iter().filter_map(|file| read_pid(file)) {
@@ -267,15 +274,6 @@ pub(crate) fn read_pid(file: &Path) -> Option<u32> {
 pub(crate) fn send(pid: u32, signal: Signal) {
     // It may have ended this moment.
     let _ = kill(Pid::from_raw(pid.try_into().unwrap()), signal);
-}
-
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        std::thread::yield_now();
-    }
 }
 
 /// A client that has logged in as `user`.

@@ -2,18 +2,20 @@
 
 use nix::sys::signal::Signal;
 
+use rig::eventually;
+
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{Setting, Stage, login, read_pid, send, use_session, wait_until};
+use crate::stage::{Setting, Stage, login, read_pid, send, use_session};
 
 /// Starts a second program beside that of `stage`; the numbers of the old and the new one.
 fn upgrade(stage: &Stage) -> (u32, u32) {
     let old = stage.master();
     send(old, Signal::SIGUSR2);
-    wait_until("there is a new program", || read_pid(&stage.path("pid")).is_some_and(|pid| pid != old));
+    eventually("there is a new program", || read_pid(&stage.path("pid")).is_some_and(|pid| pid != old));
     let new = stage.master();
     assert_eq!(read_pid(&stage.path("pid.oldbin")), Some(old));
-    wait_until("it has a worker", || !proc::children(new).is_empty());
+    eventually("it has a worker", || !proc::children(new).is_empty());
     (old, new)
 }
 
@@ -35,7 +37,7 @@ fn an_upgrade_under_load_refuses_nobody() {
     send(old, Signal::SIGQUIT);
     use_session(&mut session);
     drop(session);
-    wait_until("the old program has gone", || !proc::is_alive(old));
+    eventually("the old program has gone", || !proc::is_alive(old));
     assert!(!stage.path("pid.oldbin").exists());
     use_session(&mut login(stage.pop3, "joe"));
     let tally = load.end();
@@ -44,7 +46,7 @@ fn an_upgrade_under_load_refuses_nobody() {
     let next = upgrade(&stage).1;
     assert_ne!(next, new, "and it can be upgraded itself");
     send(new, Signal::SIGQUIT);
-    wait_until("it has gone", || !proc::is_alive(new));
+    eventually("it has gone", || !proc::is_alive(new));
 }
 
 #[test]
@@ -56,13 +58,13 @@ fn an_upgrade_can_be_taken_back_under_load() {
     stage.wait_for_log("the changing binary signal is ignored");
     send(old, Signal::SIGWINCH);
     stage.wait_for_log("(SIGWINCH) received from");
-    wait_until("the old worker has gone", || workers(old).is_empty());
+    eventually("the old worker has gone", || workers(old).is_empty());
     use_session(&mut login(stage.pop3, "joe"));
     send(old, Signal::SIGHUP);
-    wait_until("it is back", || workers(old).len() == 1);
+    eventually("it is back", || workers(old).len() == 1);
     send(new, Signal::SIGQUIT);
-    wait_until("the new program has gone", || !proc::is_alive(new));
-    wait_until("the old one has its file back", || read_pid(&stage.path("pid")) == Some(old));
+    eventually("the new program has gone", || !proc::is_alive(new));
+    eventually("the old one has its file back", || read_pid(&stage.path("pid")) == Some(old));
     use_session(&mut login(stage.pop3, "joe"));
     let tally = load.end();
     assert!(tally.good > 0 && tally.refused == 0 && tally.cut == 0, "{tally:?}");
@@ -76,7 +78,7 @@ fn a_new_program_that_fails_leaves_all_as_it_was() {
     std::fs::write(stage.path("conf"), "nonsense;").unwrap();
     send(old, Signal::SIGUSR2);
     stage.wait_for_log("start new binary process ");
-    wait_until("the old one has its file back", || read_pid(&stage.path("pid")) == Some(old));
+    eventually("the old one has its file back", || read_pid(&stage.path("pid")) == Some(old));
     std::fs::write(stage.path("conf"), good).unwrap();
     use_session(&mut login(stage.pop3, "joe"));
     stage.reload();
@@ -91,6 +93,6 @@ fn unix_sockets_survive_the_program_that_made_them() {
     let stage = setting.start_in_background();
     let (old, _) = upgrade(&stage);
     send(old, Signal::SIGQUIT);
-    wait_until("the old program has gone", || !proc::is_alive(old));
+    eventually("the old program has gone", || !proc::is_alive(old));
     rig::Client::connect_unix(&unix).expect("+OK POP3 ready\r\n");
 }

@@ -44,7 +44,8 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let mut mail = MailBlock::default();
     mail.read(&block, &reading).unwrap();
     let (directory, prefix, host_name) = ("/".into(), "/".into(), "host".to_owned());
-    let mail = mail.resolve(&Surroundings { directory, prefix, host_name }).unwrap();
+    let flavour = Flavour::Gatepost;
+    let mail = mail.resolve(&Surroundings { directory, prefix, host_name, flavour }).unwrap();
     let makings = Makings {
         flavour: Flavour::Gatepost,
         resolver: Arc::new(SystemResolver),
