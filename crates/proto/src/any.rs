@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::{
-    Action, Dialogue, Login, LoginAnswer, Outcome, Protocol, Salt, Settings, Want, imap, pop3, smtp,
+    Action, Dialogue, Forwarded, Login, LoginAnswer, Outcome, Protocol, Salt, Settings, Snub, Want, imap,
+    pop3, smtp,
 };
 
 /// The front of any protocol.
@@ -105,6 +106,15 @@ impl Back {
             Self::Imap(back) => back.action(),
             Self::Pop3(back) => back.action(),
             Self::Smtp(back) => back.action(),
+        }
+    }
+
+    /// Whether the upstream has refused to hear who the client is.
+    pub const fn snub(&self) -> Option<Snub> {
+        match self {
+            Self::Imap(back) => back.snub(),
+            Self::Pop3(back) => back.snub(),
+            Self::Smtp(back) => back.snub(),
         }
     }
 }
