@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use proto::auth_http::Proxied;
 use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
-use proto::{Protocol, auth_http, smtp};
+use proto::{Forwarded, Protocol, auth_http, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::ClientAddr;
@@ -37,6 +37,22 @@ pub struct Prefaced {
     pub service: Arc<Service>,
     /// Whether the connection is under TLS.
     pub secured: bool,
+    /// How much of what it says of others, by commands, is believed.
+    pub credit: Credit,
+    /// What is believed that a proxy says of the client, beside its address.
+    pub forwarded: Forwarded,
+}
+
+/// How much of what a peer says by commands, of the client that it forwards, is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credit {
+    /// Nothing: it is not in `set_real_ip_from`, so it is a client and speaks for itself.
+    Nothing,
+    /// How many proxies there may still be, and the session's name; not where the client comes from, since that is in
+    /// its PROXY header. A balancer that is believed for its headers passes on whatever its clients say.
+    Hops,
+    /// All.
+    Everything,
 }
 
 /// Does all that has to be done before the greeting.
@@ -50,10 +66,11 @@ pub async fn complete(
     let protocol = service.settings.protocol.protocol();
     let deadline = Instant::now() + service.settings.core.timeout;
     let mut client = Client::new(protocol, peer);
+    let mut forwarded = Forwarded::default();
     if door.proxy_protocol {
         teller.action = Action::ReadingHeader;
         let header = within(deadline, header(&mut link)).await?;
-        believe(&header, peer, &service, &mut client);
+        believe(&header, peer, &service, &mut client, &mut forwarded);
         teller.client = client.addr;
     }
     if door.ssl {
@@ -66,7 +83,16 @@ pub async fn complete(
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
-    Ok(Prefaced { link, client, service, secured })
+    let credit = credit(peer, door, &service);
+    Ok(Prefaced { link, client, service, secured, credit, forwarded })
+}
+
+fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
+    match (service.settings.real_ip.trusts(peer), door.proxy_protocol) {
+        (false, _) => Credit::Nothing,
+        (true, true) => Credit::Hops,
+        (true, false) => Credit::Everything,
+    }
 }
 
 /// One limit for a phase; when it passes the client is dropped without a word.
@@ -98,7 +124,13 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 ///
 /// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
 /// client's address, and only its word about TLS counts.
-fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) {
+fn believe(
+    header: &Header,
+    peer: ClientAddr,
+    service: &Service,
+    client: &mut Client,
+    forwarded: &mut Forwarded,
+) {
     let Some(addresses) = &header.addresses else { return };
     client.proxied = Some(Proxied::from(addresses));
     if !service.settings.real_ip.trusts(peer) {
@@ -106,6 +138,7 @@ fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Cl
     }
     if let Some(addr) = addresses.source.socket_addr() {
         client.addr = ClientAddr::Tcp(addr);
+        forwarded.server = addresses.destination.socket_addr().into();
     }
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
         client.tls = Some(auth_http::Tls::from(&ssl));

@@ -31,6 +31,26 @@ impl Front {
         }
     }
 
+    /// Listens to what the client says of others: it is a proxy.
+    ///
+    /// SMTP has no such words: its proxies say it in PROXY headers.
+    pub fn trusting(self) -> Self {
+        match self {
+            Self::Imap(front) => Self::Imap(front.trusting()),
+            Self::Pop3(front) => Self::Pop3(front.trusting()),
+            Self::Smtp(front) => Self::Smtp(front),
+        }
+    }
+
+    /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
+    pub const fn forwarded(&self) -> Option<&Forwarded> {
+        match self {
+            Self::Imap(front) => Some(front.forwarded()),
+            Self::Pop3(front) => Some(front.forwarded()),
+            Self::Smtp(_) => None,
+        }
+    }
+
     /// The user's name for the log, from the moment the client has named one.
     pub fn login_name(&self) -> Option<&[u8]> {
         match self {
