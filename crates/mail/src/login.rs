@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use proto::{Dialogue, Front, Login, LoginAnswer, Salt};
+use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
 use crate::driver::{Broken, Said, converse};
 use crate::event::{Event, Step};
 use crate::link::Link;
-use crate::preface::Prefaced;
+use crate::preface::{Credit, Prefaced};
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word, farewell};
@@ -54,6 +55,10 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Author
                 });
             }
         };
+        if !waiting.believe(teller) {
+            waiting.front.answer(LoginAnswer::Failed);
+            continue;
+        }
         match waiting.ask(&login, teller).await? {
             Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
             Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
@@ -73,12 +78,16 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn greet(prefaced: Prefaced) -> Self {
+    fn greet(mut prefaced: Prefaced) -> Self {
+        let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        if prefaced.credit != Credit::Nothing {
+            front = front.trusting();
+        }
         let deadline = Instant::now() + settings.core.timeout;
-        Self { prefaced, front, input: BytesMut::new(), deadline }
+        Self { prefaced, front, input, deadline }
     }
 
     /// Converses until there is a login or an end.
@@ -101,11 +110,32 @@ impl Waiting {
     async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, .. } = self.prefaced;
+        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
         let (link, tls) = secure::accept(link, &service, self.deadline).await?;
-        self.prefaced = Prefaced { link, client: Client { tls, ..client }, service, secured: true };
+        let client = Client { tls, ..client };
+        let input = BytesMut::new();
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
         self.front.secured();
         Ok(self)
+    }
+
+    /// Takes over what a proxy has said of the client, as far as it is believed. `false`: the client has passed as many
+    /// proxies as it may.
+    fn believe(&mut self, teller: &mut Teller) -> bool {
+        let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
+        if let Some(said) = self.front.forwarded().filter(|_| *credit != Credit::Nothing) {
+            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
+            *forwarded = Forwarded { server, ..said.clone() };
+        }
+        if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
+            client.addr = ClientAddr::Tcp(addr);
+            teller.client = client.addr;
+        }
+        let goes_on = forwarded.next_ttl().is_some();
+        if !goes_on {
+            teller.tell(&Event::TooManyHops);
+        }
+        goes_on
     }
 
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
