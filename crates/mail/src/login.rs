@@ -111,7 +111,7 @@ impl Waiting {
         teller.begin(Action::Starttls);
         teller.starttls = true;
         let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
-        let (link, tls) = secure::accept(link, &service, self.deadline).await?;
+        let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls, ..client };
         let input = BytesMut::new();
         self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };

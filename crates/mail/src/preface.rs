@@ -72,19 +72,19 @@ pub async fn complete(
     let mut forwarded = Forwarded::default();
     if door.proxy_protocol {
         teller.begin(Action::ReadingHeader);
-        let header = within(deadline, header(&mut link)).await?;
+        let header = Box::pin(within(deadline, header(&mut link))).await?;
         believe(&header, peer, &service, &mut client, &mut forwarded);
         teller.client = client.addr;
     }
     if door.ssl {
         teller.begin(Action::Handshaking);
-        (link, client.tls) = secure::accept(link, &service, deadline).await?;
+        (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
     }
     let mut input = BytesMut::new();
     if protocol == Protocol::Smtp {
         // Nobody is looked up, or waited for, who is gone.
         client.host = tokio::select! {
-            name = name(client.addr, &service, teller) => Some(name),
+            name = Box::pin(name(client.addr, &service, teller)) => Some(name),
             () = hang_up(&mut link, &mut input) => return Err(Trouble::ClientGone.into()),
         };
         link = keep_waiting(link, &mut input, service.settings.greeting_delay, teller).await?;

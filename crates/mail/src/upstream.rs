@@ -39,7 +39,7 @@ pub async fn open(
     let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(plan, &service, slots, teller) => attempt,
+        attempt = Box::pin(attempt(plan, &service, slots, teller)) => attempt,
         () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
