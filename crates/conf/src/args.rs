@@ -129,9 +129,14 @@ impl<'a> Args<'a> {
         self.reading.names.resolve(name)
     }
 
+    /// `path`, relative to the directory of the main configuration file.
+    pub fn in_directory(&self, path: &Path) -> PathBuf {
+        self.reading.disk.directory.join(path)
+    }
+
     /// The argument as a path relative to the directory of the main configuration file.
     pub fn path_in_directory(&self) -> PathBuf {
-        self.reading.disk.in_directory(self.path())
+        self.in_directory(self.path())
     }
 
     /// All of the file `path`. May be secret.

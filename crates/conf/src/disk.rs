@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where files are, and how they are read.
 #[derive(Clone, Copy)]
@@ -13,13 +13,6 @@ pub struct Disk<'a> {
     pub directory: &'a Path,
     /// Reads a whole file.
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
-}
-
-impl Disk<'_> {
-    /// `path`, relative to the directory of the main configuration file.
-    pub fn in_directory(&self, path: &Path) -> PathBuf {
-        self.directory.join(path)
-    }
 }
 
 impl fmt::Debug for Disk<'_> {

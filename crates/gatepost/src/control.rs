@@ -9,6 +9,7 @@ use mail::settings::log::Level;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::logs::Logs;
+use crate::notify::{self, News};
 use crate::start::Reason;
 
 /// The signals that mean something to us; from the moment this exists they do not end the process by themselves.
@@ -98,11 +99,13 @@ impl Control<'_> {
         match wish {
             Wish::Stop(name, number) => {
                 self.notice(format_args!("signal {number} ({name}) received, exiting"));
+                notify::tell(self.log, &News::Stopping);
                 self.workers.order(Order::Stop);
             }
             Wish::Quit => {
                 self.notice(format_args!("signal 3 (SIGQUIT) received, shutting down"));
                 self.notice(format_args!("gracefully shutting down"));
+                notify::tell(self.log, &News::Stopping);
                 self.workers.order(Order::Drain);
                 return true;
             }

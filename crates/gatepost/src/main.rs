@@ -12,6 +12,7 @@ mod defaults;
 mod demo;
 mod help;
 mod logs;
+mod notify;
 mod pidfile;
 mod serve;
 mod settings;
@@ -60,7 +61,7 @@ fn run(flavour: Flavour, options: &Options) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let level = options.level.unwrap_or(Level::Notice);
-    let console = Console::open(flavour, options.error_log(flavour), level);
+    let console = Console::open(flavour, &options.error_log(flavour), level);
     let file = options.configuration(flavour);
     let loaded = load(flavour, options, &file);
     match task {
@@ -88,6 +89,9 @@ fn show(flavour: Flavour, options: &Options) {
     }
     if show.environment {
         console::print_text(&help::environment(flavour));
+    }
+    if show.log_filters {
+        console::print_text(&help::log_filters());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use mail::address::Endpoint;
 use mail::flavour::Flavour;
@@ -14,6 +15,7 @@ use tokio::runtime;
 
 use crate::console::Console;
 use crate::control::{Control, Signals};
+use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::settings::{Configuration, Loaded, Process};
 use crate::start::{self, OpenLogs, Reason, StartError};
@@ -66,6 +68,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let Configuration { process, mail } = configuration;
     let logs = OpenLogs::open(process, mail)?;
+    logs.logs.survive_panic(&logs.main);
     let generation =
         start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
     start::limit(process, &logs.main);
@@ -81,7 +84,7 @@ async fn serve(
     introduce(&logs, flavour);
     let limit = usize::try_from(process.connections).unwrap_or(usize::MAX);
     let slots = Slots::new(limit.saturating_mul(process.threads.max(1)));
-    let workers = Workers::start(generation, bound, process.threads, slots);
+    let workers = Workers::start(generation, bound, process.threads, Arc::clone(&slots));
     let workers = workers.map_err(StartError::call("starting threads"))?;
     if background {
         if !logs.logs.use_stderr() {
@@ -95,7 +98,11 @@ async fn serve(
         logs: &logs.logs,
         shutdown_timeout: process.shutdown_timeout,
     };
-    control.run(signals).await;
+    notify::tell(&logs.main, &News::Ready);
+    tokio::select! {
+        () = control.run(signals) => {}
+        never = notify::keep_telling(&logs.main, || slots.used()) => match never {},
+    }
     workers.join();
     logs.main.line(Level::Notice, None, "exit");
     Ok(())
@@ -111,7 +118,7 @@ fn write_pid(process: &Process) -> Result<Option<PidFile>, StartError> {
 fn log_file(process: &Process) -> Option<&Path> {
     process.error_logs.iter().find_map(|log| match &log.destination {
         Destination::File(path) => Some(path.as_path()),
-        Destination::Stderr => None,
+        Destination::Stderr | Destination::Syslog(_) => None,
     })
 }
 

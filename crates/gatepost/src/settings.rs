@@ -203,6 +203,7 @@ impl Request<'_> {
             directory: self.file.parent().map_or_else(PathBuf::new, Path::to_owned),
             prefix: self.prefix.to_owned(),
             host_name: self.machine.host_name.clone(),
+            flavour: self.flavour,
         }
     }
 }

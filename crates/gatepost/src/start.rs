@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
+use mail::dns::Zones;
 use mail::event::Errno;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
 use mail::listener::{Bound, OpenError};
 use mail::log::Log;
 use mail::settings::log::Level;
-use mail::settings::{ErrorLog, Listen, Mail};
+use mail::settings::{Core, ErrorLog, Listen, Mail};
+use mail::tls::Lasting;
 use nix::errno::Errno as SystemErrno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
@@ -87,13 +89,18 @@ impl OpenLogs {
     /// Opens every log; a server without any of its own uses that of the main context.
     pub(crate) fn open(process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
         let mut logs = Logs::default();
-        let outer = Arc::new(logs.open(&process.error_logs)?);
-        let mut server = |own: &[ErrorLog]| match own {
-            [] => Ok(Arc::clone(&outer)),
-            own => logs.open(own).map(Arc::new),
+        let outer = logs.open(&process.error_logs)?;
+        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+            let own = match core.error_logs.as_slice() {
+                [] => outer.clone(),
+                own => logs.open(own)?,
+            };
+            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
         };
-        let servers = mail.servers.iter().map(|it| server(&it.core.error_logs)).collect::<Result<_, _>>()?;
-        Ok(Self { logs, main: outer, servers })
+        let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
+        let opened = Self { logs, main: Arc::new(outer), servers };
+        opened.logs.complain_to(&opened.main);
+        Ok(opened)
     }
 }
 
@@ -102,6 +109,8 @@ pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
     Ok(Makings {
         flavour,
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
 }
@@ -158,8 +167,8 @@ pub(crate) fn limit(process: &Process, log: &Log) {
     for (resource, name, limit) in limits {
         let Some(limit) = limit else { continue };
         if let Err(error) = setrlimit(resource, limit, limit) {
-            let reason = Errno(Some(error as i32));
-            log.line(Level::Alert, None, format_args!("setrlimit({name}, {limit}) failed{reason}"));
+            let message = format_args!("setrlimit({name}, {limit}) failed");
+            log.failure(Level::Alert, message, Some(error as i32));
         }
     }
 }

@@ -3,18 +3,22 @@
 //! A session keeps the generation that it began with; it is freed with its last session.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use conf::Fault;
+
 use crate::auth::chain::Chain;
 use crate::auth::http::{HttpAuthority, SetupError};
-use crate::auth::users::{LoadError, Pool, Users, UsersFile, Warning};
+use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::flavour::Flavour;
 use crate::log::Log;
-use crate::settings::{self, ErrorLog};
-use crate::tls::{ClientTls, ServerTls};
+use crate::roots;
+use crate::settings::{self, ErrorLog, UpstreamTls};
+use crate::tls::{self, ClientTls, ServerTls};
 
 /// All services of one configuration.
 #[derive(Debug)]
@@ -27,8 +31,12 @@ pub struct Generation {
 pub struct Makings {
     /// Whose texts to use.
     pub flavour: Flavour,
-    /// Turns names into addresses.
+    /// Turns names into addresses where no `resolver` does.
     pub resolver: Arc<dyn Resolve>,
+    /// Counts what resolvers do, by `status_zone`.
+    pub zones: dns::Zones,
+    /// Ticket keys and session caches.
+    pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
     pub verifiers: Arc<Pool>,
 }
@@ -42,73 +50,141 @@ pub enum BuildError {
     /// An auth server cannot be asked.
     #[error(transparent)]
     AuthHttp(#[from] SetupError),
+    /// TLS cannot be spoken as the configuration says.
+    #[error(transparent)]
+    Tls(Box<Fault>),
+}
+
+impl From<tls::Mistake> for BuildError {
+    fn from(mistake: tls::Mistake) -> Self {
+        Self::Tls(Box::new(Fault::nowhere(conf::Mistake::own(mistake))))
+    }
 }
 
 impl Generation {
     /// Puts `servers` to work. `log` finds the log for `error_log` lines; `warn` hears of what looks wrong.
     ///
-    /// Reads the users files, each once. Connects to nobody.
+    /// Reads the users files, each once, and whatever TLS needs. Connects to nobody.
     pub fn build(
         servers: &[Arc<settings::Server>],
         makings: &Makings,
         mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
-        mut warn: impl FnMut(&Warning),
+        mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
-        let mut files = UsersFiles::default();
+        let mut workshop =
+            Workshop { makings, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
-            services.push(Arc::new(Service {
-                settings: Arc::clone(settings),
-                authority: authority(settings, makings, &mut files, &mut warn)?,
-                resolver: Arc::clone(&makings.resolver),
-                names: None,
-                tls: None,
-                upstream_tls: None,
-                log: log(&settings.core.error_logs),
-                flavour: makings.flavour,
-            }));
+            services.push(Arc::new(workshop.service(settings, log(&settings.core.error_logs))?));
         }
         Ok(Self { services })
     }
 }
 
-/// Users files by their paths: servers that name the same one share it.
-type UsersFiles = HashMap<PathBuf, Arc<UsersFile>>;
-
-/// The users file, then the auth server, as far as the server has them.
-fn authority(
-    settings: &settings::Server,
-    makings: &Makings,
-    files: &mut UsersFiles,
-    warn: &mut impl FnMut(&Warning),
-) -> Result<Arc<dyn Authenticate>, BuildError> {
-    let mut authorities: Vec<Arc<dyn Authenticate>> = Vec::with_capacity(2);
-    if let Some(path) = &settings.auth_user_file {
-        let file = users_file(path, files, warn)?;
-        let fallback = settings.auth_http.is_some();
-        authorities.push(Arc::new(Users::new(file, Arc::clone(&makings.verifiers), fallback)));
-    }
-    if let Some(http) = &settings.auth_http {
-        authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(&makings.resolver))?));
-    }
-    match <[_; 1]>::try_from(authorities) {
-        Ok([only]) => Ok(only),
-        Err(authorities) => Ok(Arc::new(Chain::new(authorities))),
-    }
+/// Makes services, and remembers what several of them share.
+struct Workshop<'a> {
+    makings: &'a Makings,
+    /// Users files by their paths.
+    users: HashMap<PathBuf, Arc<UsersFile>>,
+    /// Resolvers by the directive that they come from: servers that inherit it share what it knows.
+    resolvers: Vec<(Arc<dns::Settings>, Arc<dns::Resolver>)>,
+    warn: &'a mut dyn FnMut(&dyn Display),
 }
 
-fn users_file(
-    path: &Path,
-    files: &mut UsersFiles,
-    warn: &mut impl FnMut(&Warning),
-) -> Result<Arc<UsersFile>, LoadError> {
-    if let Some(file) = files.get(path) {
-        return Ok(Arc::clone(file));
+impl Workshop<'_> {
+    fn service(&mut self, settings: &Arc<settings::Server>, log: Arc<Log>) -> Result<Service, BuildError> {
+        let names = settings.resolver.as_ref().map(|dns| self.names(dns));
+        let resolver: Arc<dyn Resolve> = match &names {
+            Some(names) => Arc::clone(names) as _,
+            None => Arc::clone(&self.makings.resolver),
+        };
+        Ok(Service {
+            settings: Arc::clone(settings),
+            authority: self.authority(settings, &resolver)?,
+            resolver,
+            names,
+            tls: self.tls(settings)?,
+            upstream_tls: self.upstream_tls(settings)?,
+            log,
+            flavour: self.makings.flavour,
+        })
     }
-    let file = Arc::new(UsersFile::load(path)?);
-    file.warnings().iter().for_each(warn);
-    files.insert(path.to_owned(), Arc::clone(&file));
-    Ok(file)
+
+    /// The users file, then the auth server, as far as the server has them.
+    fn authority(
+        &mut self,
+        settings: &settings::Server,
+        resolver: &Arc<dyn Resolve>,
+    ) -> Result<Arc<dyn Authenticate>, BuildError> {
+        let mut authorities: Vec<Arc<dyn Authenticate>> = Vec::with_capacity(2);
+        if let Some(path) = &settings.auth_user_file {
+            let (file, verifiers) = (self.users_file(path)?, Arc::clone(&self.makings.verifiers));
+            authorities.push(Arc::new(Users::new(file, verifiers, settings.auth_http.is_some())));
+        }
+        if let Some(http) = &settings.auth_http {
+            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver))?));
+        }
+        match <[_; 1]>::try_from(authorities) {
+            Ok([only]) => Ok(only),
+            Err(authorities) => Ok(Arc::new(Chain::new(authorities))),
+        }
+    }
+
+    fn users_file(&mut self, path: &Path) -> Result<Arc<UsersFile>, LoadError> {
+        if let Some(file) = self.users.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(UsersFile::load(path)?);
+        file.warnings().iter().for_each(|warning| (self.warn)(warning));
+        self.users.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn names(&mut self, settings: &Arc<dns::Settings>) -> Arc<dns::Resolver> {
+        let known = self.resolvers.iter().find(|(of, _)| Arc::ptr_eq(of, settings));
+        if let Some((_, resolver)) = known {
+            return Arc::clone(resolver);
+        }
+        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), &self.makings.zones));
+        self.resolvers.push((Arc::clone(settings), Arc::clone(&resolver)));
+        resolver
+    }
+
+    /// TLS with clients, where the configuration has any.
+    fn tls(&mut self, settings: &settings::Server) -> Result<Option<ServerTls>, BuildError> {
+        let Some(wanted) = &settings.tls else { return Ok(None) };
+        let built = ServerTls::build(&wanted.settings, &self.environment()).map_err(|mistake| {
+            // Only what is missing has a place; what is wrong names its file (as the originals).
+            if mistake.names_a_directive() {
+                BuildError::Tls(Box::new(Fault::own(mistake, &wanted.at)))
+            } else {
+                mistake.into()
+            }
+        })?;
+        built.remarks.iter().for_each(|remark| (self.warn)(remark));
+        Ok(Some(built.made))
+    }
+
+    /// TLS with upstreams. The authority may ask for it for any user, so it is made even where the settings do not;
+    /// a system without trusted certificates is then no mistake of the configuration.
+    fn upstream_tls(&mut self, settings: &settings::Server) -> Result<Option<ClientTls>, BuildError> {
+        match ClientTls::build(&settings.upstream_tls, &self.environment()) {
+            Ok(built) => {
+                built.remarks.iter().for_each(|remark| (self.warn)(remark));
+                Ok(Some(built.made))
+            }
+            Err(_) if settings.proxy.ssl == UpstreamTls::Off => Ok(None),
+            Err(mistake) => Err(mistake.into()),
+        }
+    }
+
+    fn environment(&self) -> tls::Environment<'_> {
+        tls::Environment {
+            read: &|path| std::fs::read(path),
+            system_roots: &|| roots::certificates().to_vec(),
+            lasting: &self.makings.lasting,
+        }
+    }
 }
 
 /// One `server {}` at work.

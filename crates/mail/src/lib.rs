@@ -15,6 +15,7 @@ pub mod log;
 pub mod login;
 pub mod preface;
 pub mod relay;
+pub mod roots;
 pub mod scratch;
 pub mod secure;
 pub mod serve;

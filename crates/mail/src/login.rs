@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
 use crate::driver::{Broken, Said, converse};
-use crate::event::Event;
+use crate::event::{Event, Step};
 use crate::link::Link;
 use crate::preface::{Credit, Prefaced};
 use crate::scratch;
@@ -95,7 +95,7 @@ impl Waiting {
         let told = &*teller;
         let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
         let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
-        teller.action = if self.front.greeted_only() { Action::Greeting } else { Action::Auth };
+        teller.begin(if self.front.greeted_only() { Action::Greeting } else { Action::Auth });
         teller.login = self.front.login_name().map(Bytes::copy_from_slice);
         match heard {
             Err(_) => Err(Trouble::ClientTimedOut),
@@ -107,7 +107,7 @@ impl Waiting {
 
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
     async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
-        teller.action = Action::Starttls;
+        teller.begin(Action::Starttls);
         teller.starttls = true;
         let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
         let (link, tls) = secure::accept(link, &service, self.deadline).await?;
@@ -138,8 +138,9 @@ impl Waiting {
 
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
     async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
-        teller.action = Action::HttpAuth;
+        teller.begin(Action::HttpAuth);
         teller.login = Some(login.credentials.user.clone());
+        teller.tell(&Event::Step(Step::Asks(login.credentials.method)));
         let Prefaced { link, client, service, .. } = &mut self.prefaced;
         let told = &*teller;
         let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
@@ -149,6 +150,7 @@ impl Waiting {
         };
         if let Verdict::Granted(route) = &verdict {
             teller.login = Some(route.identity.user.clone());
+            teller.tell(&Event::Step(Step::Granted { target: &route.target }));
         }
         Ok(verdict)
     }

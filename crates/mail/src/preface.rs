@@ -68,13 +68,13 @@ pub async fn complete(
     let mut client = Client::new(protocol, peer);
     let mut forwarded = Forwarded::default();
     if door.proxy_protocol {
-        teller.action = Action::ReadingHeader;
+        teller.begin(Action::ReadingHeader);
         let header = within(deadline, header(&mut link)).await?;
         believe(&header, peer, &service, &mut client, &mut forwarded);
         teller.client = client.addr;
     }
     if door.ssl {
-        teller.action = Action::Handshaking;
+        teller.begin(Action::Handshaking);
         (link, client.tls) = secure::accept(link, &service, deadline).await?;
     }
     if protocol == Protocol::Smtp {
@@ -171,7 +171,7 @@ async fn keep_waiting(mut link: Link, delay: Duration, teller: &mut Teller) -> R
     if delay.is_zero() {
         return Ok(link);
     }
-    teller.action = Action::GreetingDelay;
+    teller.begin(Action::GreetingDelay);
     let mut said = BytesMut::new();
     match timeout(delay, scratch::read(&mut link, &mut said, EARLY)).await {
         Err(_) => Ok(link),

@@ -205,8 +205,7 @@ impl Shared {
 
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        let service = &self.generation.services[listen.door.server];
-        event.tell(&service.log, service.flavour);
+        event.tell(&self.generation.services[listen.door.server].log);
     }
 }
 

@@ -105,7 +105,7 @@ impl Word {
 pub async fn run(accepted: Accepted) {
     let Accepted { link, client, server, door, connection, service, slots, slot, orders, alive } = accepted;
     let held = Held { slot, orders, alive };
-    let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
+    let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     match establish(link, (client, door), service, &slots, &mut teller).await {
         // The relay is a task of its own: what the login needed is freed when this one ends.
@@ -134,7 +134,7 @@ async fn establish(
 async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
     let Connected { mut relay, slot: upstream_slot } = connected;
     let Held { slot, mut orders, alive } = held;
-    teller.action = Action::None;
+    teller.begin(Action::None);
     teller.tell(&Event::LoggedIn);
     let ended = tokio::select! {
         ended = relay.run() => ended,

@@ -137,7 +137,7 @@ async fn attempt(
     let settings = &*service.settings;
     let slot = slots.take().ok_or(UpstreamTrouble::NoSlot)?;
     let deadline = Instant::now() + settings.core.timeout;
-    teller.action = Action::Connecting;
+    teller.begin(Action::Connecting);
     let endpoints = timeout_at(deadline, resolve(&plan.target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
@@ -151,8 +151,8 @@ async fn attempt(
         teller.tell(&Event::Snubbed(snub));
     }
     let Ok(reply) = logged_in else {
-        if let Action::Upstream(_) = teller.action {
-            teller.action = Action::Upstream(plan.back.action());
+        if let Action::Upstream(_) = teller.action() {
+            teller.begin(Action::Upstream(plan.back.action()));
         }
         return Err(UpstreamTrouble::TimedOut.into());
     };
@@ -167,7 +167,7 @@ async fn log_in(
     teller: &mut Teller,
 ) -> Result<Bytes, Box<Failed>> {
     if !plan.header.is_empty() {
-        teller.action = Action::SendingHeader;
+        teller.begin(Action::SendingHeader);
         link.write_all(&plan.header)
             .await
             .map_err(|source| UpstreamTrouble::Io { call: Call::Send, source })?;
@@ -177,9 +177,9 @@ async fn log_in(
     }
     loop {
         let mut input = BytesMut::new();
-        teller.action = Action::Upstream(plan.back.action());
+        teller.begin(Action::Upstream(plan.back.action()));
         let said = converse(link, &mut plan.back, &mut input, |_, _| {}).await;
-        teller.action = Action::Upstream(plan.back.action());
+        teller.begin(Action::Upstream(plan.back.action()));
         match said {
             Ok(Said::Question(outcome)) => return accepted(outcome, &service.settings),
             Ok(Said::Tls) => {
@@ -296,7 +296,7 @@ async fn secure(
     service: &Service,
     teller: &mut Teller,
 ) -> Result<(), UpstreamTrouble> {
-    teller.action = Action::UpstreamHandshake;
+    teller.begin(Action::UpstreamHandshake);
     let Some(tls) = &service.upstream_tls else {
         return Err(UpstreamTrouble::Unprepared("there are no trusted certificates"));
     };

@@ -10,12 +10,13 @@ use mail::auth::users::{Pool, Users, UsersFile};
 use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
 use mail::listener::Bound;
-use mail::log::{Log, Sink};
+use mail::log::{Log, Output, Sink};
 use mail::serve::{Order, Workers};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
 use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
 use mail::slots::Slots;
+use mail::tls::ClientSettings;
 use proto::sasl::Mechanisms;
 use proto::{Limits, Mechanism, Settings, Starttls};
 use tokio::runtime;
@@ -46,7 +47,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
-    let log = Arc::new(Log::new(vec![(Level::Info, Arc::new(Sink::new(io::stdout())))]));
+    let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
     let makings = start::makings(Flavour::Gatepost)?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
@@ -110,6 +111,7 @@ fn server(protocol: ProtocolSettings) -> Server {
             max_errors: fronts.limits.errors,
             max_commands: fronts.limits.commands,
             error_logs: Vec::new(),
+            log_tags: Arc::default(),
         },
         auth_http: None,
         auth_user_file: None,
@@ -125,6 +127,8 @@ fn server(protocol: ProtocolSettings) -> Server {
             pop3_xclient: false,
             ssl: UpstreamTls::Off,
         },
+        tls: None,
+        upstream_tls: ClientSettings::default(),
         greeting_delay: Duration::ZERO,
         real_ip: RealIp::default(),
         resolver: None,

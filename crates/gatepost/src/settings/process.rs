@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conf::{Args, Block, Count, Directive, Fault, Mistake, Notice, Once, Setting, apply, bind, doc};
-use mail::settings::log::{ErrorLog, Level, LogBlock};
+use mail::settings::log::{Destination, ErrorLog, Level, LogBlock};
 use mail::settings::{MailBlock, Surroundings};
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -232,7 +232,7 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
     Directive::accepted(
         "pcre_jit",
         ONE,
-        "there are no regular expressions",
+        "regular expressions stand in filters of logs only, and are fast without",
         doc("on | off", "off", "Whether to compile regular expressions."),
         |b, a| b.ignored.check(a, Args::flag),
     ),
@@ -363,9 +363,11 @@ impl Process {
             Some(pid) => pid.as_ref().map(|pid| around.in_prefix(pid)),
             None => Some(defaults::pid(request.flavour)),
         };
-        let mut error_logs = main.log.resolve(&LogBlock::default(), around);
-        if error_logs.is_empty() {
-            error_logs.push(ErrorLog { destination: request.error_log.clone(), level: Level::Error });
+        let mut error_logs = main.log.resolve(&LogBlock::default(), around)?;
+        // Syslog alone does not do (as the originals): it may lose everything.
+        if !error_logs.iter().any(|log| matches!(log.destination, Destination::File(_) | Destination::Stderr))
+        {
+            error_logs.push(ErrorLog::new(request.error_log.clone(), Level::Error, request.flavour));
         }
         Ok(Self {
             daemon: main.daemon.value().copied().unwrap_or(true),

@@ -134,9 +134,9 @@ fn the_example_of_the_originals_documentation_is_understood() {
     let Configuration { process, mail } = case.settings();
     assert_eq!(case.warnings(), [""; 0]);
     assert_eq!((process.threads, process.connections, process.daemon), (3, 1024, true));
-    let log =
-        ErrorLog { destination: Destination::File("/var/log/nginx/error.log".into()), level: Level::Info };
-    assert_eq!(process.error_logs, [log]);
+    let file = Destination::File("/var/log/nginx/error.log".into());
+    let at = process.error_logs[0].at.clone();
+    assert_eq!(process.error_logs, [ErrorLog { at, ..ErrorLog::new(file, Level::Info, Flavour::default()) }]);
     let listens: Vec<String> = mail.listens.iter().map(|listen| listen.endpoint.to_string()).collect();
     assert_eq!(listens, ["0.0.0.0:25", "0.0.0.0:110", "0.0.0.0:143", "0.0.0.0:587"]);
     let protocols: Vec<&str> = mail.servers.iter().map(|server| server.protocol.protocol().name()).collect();
@@ -173,7 +173,30 @@ fn what_is_not_said_has_its_default() {
     assert_eq!((process.threads, process.connections), (1, 512));
     assert_eq!((process.rlimit_nofile, process.rlimit_core, process.shutdown_timeout), (None, None, None));
     assert_eq!(process.account, None);
-    assert_eq!(process.error_logs, [ErrorLog { destination: Destination::Stderr, level: Level::Error }]);
+    assert_eq!(process.error_logs, [ErrorLog::new(Destination::Stderr, Level::Error, Flavour::default())]);
+}
+
+#[test]
+fn a_syslog_server_alone_is_not_the_log_of_the_process() {
+    let logs = |directives: &str| {
+        let case = Case::new(&format!("{directives} events {{}}"));
+        case.settings().process.error_logs.into_iter().map(|log| log.level).collect::<Vec<_>>()
+    };
+    assert_eq!(logs("error_log syslog:server=127.0.0.1 info;"), [Level::Info, Level::Error]);
+    assert_eq!(
+        logs("error_log syslog:server=127.0.0.1 info; error_log stderr warn;"),
+        [Level::Info, Level::Warn]
+    );
+}
+
+#[test]
+fn tags_of_the_log_have_no_place_in_the_main_context() {
+    let case = Case::new("error_log_user_tag x; events {}");
+    assert!(
+        case.fault().starts_with("\"error_log_user_tag\" directive is not allowed here in "),
+        "{}",
+        case.fault()
+    );
 }
 
 #[test]
@@ -196,7 +219,8 @@ fn what_is_said_is_so() {
     assert_eq!(process.shutdown_timeout, Some(Duration::from_mins(1)));
     let file = Destination::File("/prefix/logs/a".into());
     let expected = [(file, Level::Warn), (Destination::Stderr, Level::Error)];
-    assert_eq!(process.error_logs, expected.map(|(destination, level)| ErrorLog { destination, level }));
+    let seen = process.error_logs.into_iter().map(|log| (log.destination, log.level));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -250,7 +274,7 @@ fn mistakes_are_worded_as_the_originals_word_them() {
             "ssl_engine x;",
             "\"ssl_engine\" directive is not supported: engines belong to OpenSSL, which is not used here",
         ),
-        ("error_log syslog:server=x;", "\"syslog:server=x\" in \"error_log\" directive is not supported yet"),
+        ("error_log syslog:tag=x;", "no syslog server specified"),
     ] {
         let case = Case::new(text);
         assert_eq!(case.fault(), format!("{expected} in main.conf:1"), "{text}");

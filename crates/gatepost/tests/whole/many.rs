@@ -106,7 +106,7 @@ fn a_thousand_sessions_talk_and_leave_in_any_order() {
     // With the auth server go the connections that are kept for it.
     drop(auth);
     eventually("all descriptors are given back", || proxy.process().descriptors() <= own);
-    let log = proxy.log();
+    let log = proxy.whole_log();
     assert_eq!(log.matches("client logged in").count(), SESSIONS);
     for level in ["[alert]", "[crit]", "[error]", "[emerg]"] {
         assert!(

@@ -73,7 +73,7 @@ pub enum Keepalive {
 #[derive(Debug, Default)]
 pub struct ListenBlock {
     /// Index of the server that is being read.
-    pub(super) server: usize,
+    server: usize,
     /// Its protocol, as far as it is known.
     pub(super) protocol: Option<Protocol>,
     /// The sockets of all servers.
@@ -304,6 +304,13 @@ fn parse_seconds(text: &str) -> Option<Duration> {
 }
 
 impl ListenBlock {
+    /// The next `listen` is of the server with this index.
+    pub(super) fn begin(&mut self, server: usize) {
+        self.server = server;
+        self.protocol = None;
+        self.ssl = None;
+    }
+
     /// Whether the server that is being read listens anywhere.
     pub(super) fn listens(&self) -> bool {
         self.sockets.last().is_some_and(|socket| socket.server == self.server)

@@ -8,16 +8,18 @@ use conf::{
 };
 use proto::Protocol;
 
+use super::core::Logging;
 use super::listen::{LISTEN, ListenBlock};
 use super::scope::{self, Scope};
+use super::ssl::Zones;
 use super::{
-    AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, realip, resolver, smtp,
-    ssl,
+    AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, proxy_ssl, realip,
+    resolver, smtp, ssl,
 };
 use crate::dns;
 
 /// All `mail {}` blocks as written. Several count as one (as in Angie; nginx refuses a second).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MailBlock {
     scope: Scope,
     servers: Servers,
@@ -28,6 +30,7 @@ pub struct MailBlock {
 struct Servers {
     blocks: Vec<ServerBlock>,
     listen: ListenBlock,
+    zones: Zones,
 }
 
 /// A `server {}` as written.
@@ -35,6 +38,8 @@ struct Servers {
 struct ServerBlock {
     scope: Scope,
     protocol: Option<Protocol>,
+    /// Its last `listen … ssl`.
+    ssl: Option<Position>,
     /// Where its `{` stands.
     at: Position,
 }
@@ -63,17 +68,23 @@ enum ServerMistake {
 }
 
 fn server(servers: &mut Servers, args: &Args<'_>, block: &Block) -> Result<(), Fault> {
-    let mut scope = Scope::default();
-    servers.listen.server = servers.blocks.len();
-    servers.listen.protocol = None;
+    let mut scope = Scope::new(servers.zones.clone());
+    servers.listen.begin(servers.blocks.len());
     let mut own = bind(LISTEN, &mut servers.listen);
     scope.rows(&mut own, |rows| apply(block, rows, args.reading()))?;
     if !servers.listen.listens() {
         return Err(Fault::own(ServerMistake::NoListen, args.at()));
     }
-    let protocol = servers.listen.protocol;
-    servers.blocks.push(ServerBlock { scope, protocol, at: args.at().clone() });
+    let (protocol, ssl) = (servers.listen.protocol, servers.listen.ssl.take());
+    servers.blocks.push(ServerBlock { scope, protocol, ssl, at: args.at().clone() });
     Ok(())
+}
+
+impl Default for MailBlock {
+    fn default() -> Self {
+        let servers = Servers::default();
+        Self { scope: Scope::new(servers.zones.clone()), servers }
+    }
 }
 
 impl MailBlock {
@@ -109,8 +120,11 @@ impl MailBlock {
         shared: Option<&Arc<dns::Settings>>,
     ) -> Result<Server, Fault> {
         let (inner, outer) = (&server.scope, &self.scope);
-        let logs = inner.log.resolve(&outer.log, around);
-        let core = Core::resolve(&inner.core, &outer.core, logs, around);
+        let logging = Logging {
+            error_logs: inner.log.resolve(&outer.log, around)?,
+            tags: inner.tags.resolve(&outer.tags),
+        };
+        let core = Core::resolve(&inner.core, &outer.core, logging, around);
         let auth_http = AuthHttp::resolve(&inner.auth_http, &outer.auth_http);
         let auth_user_file = auth_user_file::resolve(&inner.auth_user_file, &outer.auth_user_file, around);
         if auth_http.is_none() && auth_user_file.is_none() {
@@ -120,6 +134,8 @@ impl MailBlock {
             auth_http,
             auth_user_file,
             proxy: Proxy::resolve(&inner.proxy, &outer.proxy),
+            tls: ssl::resolve(&inner.ssl, &outer.ssl, protocol, server.ssl.as_ref()),
+            upstream_tls: proxy_ssl::resolve(&inner.proxy_ssl, &outer.proxy_ssl),
             greeting_delay: match protocol {
                 Protocol::Smtp => smtp::greeting_delay(&inner.smtp, &outer.smtp),
                 Protocol::Imap | Protocol::Pop3 => Duration::ZERO,
@@ -140,7 +156,7 @@ impl ServerBlock {
 
 fn front(inner: &Scope, outer: &Scope, protocol: Protocol, core: &Core) -> super::ProtocolSettings {
     use super::ProtocolSettings::{Imap, Pop3, Smtp};
-    let starttls = ssl::resolve(&inner.ssl, &outer.ssl);
+    let starttls = ssl::starttls_of(&inner.ssl, &outer.ssl);
     match protocol {
         Protocol::Imap => Imap(Arc::new(imap::resolve(&inner.imap, &outer.imap, core, starttls))),
         Protocol::Pop3 => Pop3(Arc::new(pop3::resolve(&inner.pop3, &outer.pop3, core, starttls))),

@@ -13,6 +13,7 @@ mod load;
 pub mod log;
 pub mod pop3;
 pub mod proxy;
+pub mod proxy_ssl;
 pub mod realip;
 pub mod resolver;
 mod scope;
@@ -25,6 +26,8 @@ use std::time::Duration;
 
 use proto::Protocol;
 
+use crate::flavour::Flavour;
+
 pub use auth_http::AuthHttp;
 pub use core::Core;
 pub use listen::{Door, Listen};
@@ -32,8 +35,10 @@ pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
 pub use proxy::{Proxy, UpstreamTls};
 pub use realip::RealIp;
+pub use ssl::TlsSettings;
 
 use crate::dns;
+use crate::tls::ClientSettings;
 
 /// Default of the buffer sizes: a memory page of the machines that most run on.
 pub(crate) const PAGE: u64 = 4096;
@@ -58,6 +63,10 @@ pub struct Server {
     pub auth_user_file: Option<PathBuf>,
     /// Upstream side.
     pub proxy: Proxy,
+    /// TLS with clients; `None` unless a `listen … ssl` or `starttls` needs it.
+    pub tls: Option<TlsSettings>,
+    /// TLS with upstreams, wherever `proxy_ssl` or the authority wants it.
+    pub upstream_tls: ClientSettings,
     /// `smtp_greeting_delay`; zero in other protocols.
     pub greeting_delay: Duration,
     /// `set_real_ip_from`.
@@ -107,6 +116,8 @@ pub struct Surroundings {
     pub prefix: PathBuf,
     /// The machine's name.
     pub host_name: String,
+    /// Whose defaults hold.
+    pub flavour: Flavour,
 }
 
 impl Surroundings {

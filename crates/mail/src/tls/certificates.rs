@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use x509_parser::asn1_rs::{Any, FromDer};
 
 use super::environment::{Environment, cannot_load};
 use super::mistake::{Mistake, Why};
@@ -69,16 +68,10 @@ fn certificate(section: &Section<'_>) -> Result<Option<CertificateDer<'static>>,
     let der = match section.label {
         "CERTIFICATE" | "X509 CERTIFICATE" => &section.der[..],
         // OpenSSL's own format: the certificate, then what it is trusted for.
-        "TRUSTED CERTIFICATE" => first_value(&section.der).ok_or(Why::Malformed("certificate"))?,
+        "TRUSTED CERTIFICATE" => x509::first_value(&section.der).ok_or(Why::Malformed("certificate"))?.0,
         _ => return Ok(None),
     };
     Ok(Some(der.to_vec().into()))
-}
-
-/// The first DER value in `bytes`, with tag and length.
-fn first_value(bytes: &[u8]) -> Option<&[u8]> {
-    let (rest, _) = Any::from_der(bytes).ok()?;
-    bytes.get(..bytes.len() - rest.len())
 }
 
 #[cfg(test)]

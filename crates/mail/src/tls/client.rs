@@ -41,39 +41,21 @@ impl ClientTls {
             .map_err(|why| Mistake::Call("SSL_CTX_set_cipher_list", settings.ciphers.clone(), why))?;
         let certificate = own_certificate(settings, environment)?;
         let trust = load_trust(settings, environment)?;
-        let name = match &settings.name {
-            Some(name) => Some(server_name(name).map_err(|_| Mistake::Name(name.clone()))?),
-            None => None,
-        };
+        let name = settings
+            .name
+            .as_deref()
+            .map(|name| server_name(name).map_err(|_| Mistake::Name(name.to_owned())));
         let provider = Arc::new(CryptoProvider {
             cipher_suites: [ciphers::tls13_default(), tls12].concat(),
             kx_groups: groups::default(),
             ..aws_lc_rs::default_provider()
         });
-        let config = |verifier: Verifier| -> Result<_, Mistake> {
-            let clock = Arc::clone(&environment.lasting.clock);
-            let builder = ClientConfig::builder_with_details(Arc::clone(&provider), clock)
-                .with_protocol_versions(&protocols.supported())?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier));
-            let mut config = match certificate.clone() {
-                Some(certificate) => builder.with_client_cert_resolver(certificate),
-                None => builder.with_no_client_auth(),
-            };
-            config.enable_sni = settings.server_name;
-            config.enable_early_data = false;
-            config.cert_compressors.clear();
-            config.cert_decompressors.clear();
-            if !settings.session_reuse {
-                config.resumption = Resumption::disabled();
-            }
-            Ok(Arc::new(config))
-        };
+        let assembly = Assembly { settings, environment, protocols, provider, certificate };
         let made = Self {
-            verifying: config(Verifier::Trust(trust))?,
-            trusting: config(Verifier::Anyone)?,
+            verifying: assembly.config(Verifier::Trust(trust))?,
+            trusting: assembly.config(Verifier::Anyone)?,
             verify: settings.verify,
-            name,
+            name: name.transpose()?,
         };
         Ok(Built { made, remarks })
     }
@@ -110,6 +92,37 @@ impl ClientTls {
     }
 }
 
+/// Everything that the settings name, loaded.
+struct Assembly<'a> {
+    settings: &'a ClientSettings,
+    environment: &'a Environment<'a>,
+    protocols: Protocols,
+    provider: Arc<CryptoProvider>,
+    certificate: Option<Arc<dyn ResolvesClientCert>>,
+}
+
+impl Assembly<'_> {
+    fn config(&self, verifier: Verifier) -> Result<Arc<ClientConfig>, Mistake> {
+        let clock = Arc::clone(&self.environment.lasting.clock);
+        let builder = ClientConfig::builder_with_details(Arc::clone(&self.provider), clock)
+            .with_protocol_versions(&self.protocols.supported())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match &self.certificate {
+            Some(certificate) => builder.with_client_cert_resolver(Arc::clone(certificate)),
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = self.settings.server_name;
+        config.enable_early_data = false;
+        config.cert_compressors.clear();
+        config.cert_decompressors.clear();
+        if !self.settings.session_reuse {
+            config.resumption = Resumption::disabled();
+        }
+        Ok(Arc::new(config))
+    }
+}
+
 /// A host name or an address, IPv6 also in brackets.
 fn server_name(name: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -126,15 +139,17 @@ fn own_certificate(
     Ok(Some(Arc::new(SingleCertAndKey::from(pair.certified))))
 }
 
-/// Whom to believe when upstreams are verified. With `proxy_ssl_verify off` that can still be asked for by the
-/// session, so the files must be good; but then nobody need be trusted.
+/// Whom to believe when upstreams are verified. Sessions can ask for that even with `proxy_ssl_verify off`, so
+/// what is written must be good; but only with `on` must there be someone.
 fn load_trust(settings: &ClientSettings, environment: &Environment<'_>) -> Result<Trust, Mistake> {
     let certificates = match &settings.trusted_certificate {
         Some(path) => authorities(path, environment)?,
         None => (environment.system_roots)(),
     };
-    let trust = trust(certificates, settings.crl.as_deref(), settings.verify_depth, environment)?;
-    if trust.is_empty() && settings.verify { Err(Mistake::NoRoots) } else { Ok(trust) }
+    if certificates.is_empty() && settings.verify {
+        return Err(Mistake::NoRoots);
+    }
+    trust(certificates, settings.crl.as_deref(), settings.verify_depth, environment)
 }
 
 /// What an upstream's certificate has to be.

@@ -30,7 +30,7 @@ pub(super) fn is_traditional(section: &Section<'_>) -> bool {
     section.header("Proc-Type").is_some_and(|value| value.ends_with("ENCRYPTED"))
 }
 
-/// Opens a key in traditional PEM; the result is as for [`pkcs8`].
+/// Opens a key in traditional PEM; the result is as for [`pkcs8()`].
 pub(super) fn traditional(section: &Section<'_>, phrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Why> {
     let info = section.header("DEK-Info").ok_or(Why::BadPem)?;
     let (cipher, iv) = info.split_once(',').ok_or(Why::BadPem)?;

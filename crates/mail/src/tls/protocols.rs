@@ -73,8 +73,11 @@ impl Protocols {
         listed: &[Version],
         remarks: &mut Vec<Remark>,
     ) -> Result<Self, Mistake> {
+        let mut listed = listed.to_vec();
+        listed.sort_unstable();
+        listed.dedup();
         let (usable, old): (Vec<_>, Vec<_>) =
-            listed.iter().partition(|version| version.supported().is_some());
+            listed.into_iter().partition(|version| version.supported().is_some());
         if usable.is_empty() {
             return Err(Mistake::NoProtocol(directive));
         }
@@ -110,9 +113,7 @@ impl Protocols {
 
     /// For rustls.
     pub(super) fn supported(&self) -> Vec<&'static SupportedProtocolVersion> {
-        let mut versions: Vec<_> = self.0.iter().filter_map(|version| version.supported()).collect();
-        versions.dedup();
-        versions
+        self.0.iter().filter_map(|version| version.supported()).collect()
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn older_ones_beside_them_are_left_out_with_a_remark() {
-        let (protocols, remarks) = chosen(&[Version::Ssl3, Version::Tls1, Version::Tls12]);
+        let (protocols, remarks) = chosen(&[Version::Tls12, Version::Tls1, Version::Ssl3, Version::Tls12]);
         assert_eq!(protocols, Ok(Protocols(vec![Version::Tls12])));
         assert_eq!(remarks, ["\"ssl_protocols\": SSLv3, TLSv1 cannot be had and will not be spoken"]);
     }

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::compress::ZLIB_COMPRESSOR;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{DistinguishedName, ServerConfig};
+use rustls::server::{ProducesTickets, StoresServerSessions, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::{DistinguishedName, ServerConfig, SupportedCipherSuite};
 
 use super::certificates::{authorities, revocation_lists};
 use super::ciphers;
 use super::conf_command::Choices;
-use super::environment::{Built, Environment, cannot_load};
+use super::environment::{Built, Environment, Lasting, cannot_load};
 use super::groups;
 use super::mistake::{Mistake, Why};
 use super::pairs;
@@ -77,12 +79,8 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn assemble(
-        self,
-        choices: Choices,
-        tls12: Vec<rustls::SupportedCipherSuite>,
-    ) -> Result<ServerTls, Mistake> {
-        let (settings, lasting) = (self.settings, self.environment.lasting);
+    fn assemble(self, choices: Choices, tls12: Vec<SupportedCipherSuite>) -> Result<ServerTls, Mistake> {
+        let clock = &self.environment.lasting.clock;
         let provider = CryptoProvider {
             cipher_suites: [choices.tls13, tls12].concat(),
             kx_groups: choices.groups,
@@ -90,38 +88,42 @@ impl Assembly<'_> {
         };
         let certificates = Arc::new(Certificates::new(choices.pairs));
         let context = context(&certificates, self.clients.as_ref());
-        let (verifier, policy) = Clients::split(self.clients, settings, &lasting.clock);
-        let mut config = ServerConfig::builder_with_details(provider.into(), Arc::clone(&lasting.clock))
+        let (verifier, policy) = Clients::split(self.clients, self.settings, clock);
+        let mut config = ServerConfig::builder_with_details(provider.into(), Arc::clone(clock))
             .with_protocol_versions(&choices.protocols.supported())?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates);
-        config.alpn_protocols = vec![settings.protocol.name().into()];
+        config.alpn_protocols = vec![self.settings.protocol.name().into()];
         config.ignore_client_order = choices.prefer_server_ciphers;
         // Never: what a client says must not be replayed (RFC 8446, appendix E.5).
         config.max_early_data_size = 0;
-        config.session_storage = Arc::new(Sessions::new(
-            &settings.session_cache,
-            &lasting.caches,
-            context.clone(),
-            settings.session_timeout,
-            Arc::clone(&lasting.clock),
-        ));
-        if choices.tickets {
-            config.ticketer = Arc::new(Ticketer::new(
-                self.ticket_keys,
-                &lasting.keyring,
-                context,
-                settings.session_timeout,
-                Arc::clone(&lasting.clock),
-            ));
-        }
-        if !settings.certificate_compression {
-            config.cert_compressors.clear();
-        }
+        config.cert_compressors =
+            if self.settings.certificate_compression { vec![ZLIB_COMPRESSOR] } else { Vec::new() };
         // Clients do not get to say how much memory their certificates take when unpacked.
         config.cert_decompressors.clear();
+        let (settings, lasting) = (self.settings, self.environment.lasting);
+        config.session_storage = sessions(settings, lasting, context.clone());
+        if choices.tickets {
+            config.ticketer = ticketer(settings, lasting, self.ticket_keys, context);
+        }
         Ok(ServerTls { config: Arc::new(config), policy })
     }
+}
+
+fn sessions(settings: &ServerSettings, lasting: &Lasting, context: Context) -> Arc<dyn StoresServerSessions> {
+    let clock = Arc::clone(&lasting.clock);
+    let modes = &settings.session_cache;
+    Arc::new(Sessions::new(modes, &lasting.caches, context, settings.session_timeout, clock))
+}
+
+fn ticketer(
+    settings: &ServerSettings,
+    lasting: &Lasting,
+    keys: Vec<TicketKey>,
+    context: Context,
+) -> Arc<dyn ProducesTickets> {
+    let clock = Arc::clone(&lasting.clock);
+    Arc::new(Ticketer::new(keys, &lasting.keyring, context, settings.session_timeout, clock))
 }
 
 /// What `ssl_verify_client` needs.
@@ -166,7 +168,7 @@ impl Clients {
     fn split(
         clients: Option<Self>,
         settings: &ServerSettings,
-        clock: &Arc<dyn rustls::time_provider::TimeProvider>,
+        clock: &Arc<dyn TimeProvider>,
     ) -> (Arc<dyn ClientCertVerifier>, Option<Arc<Policy>>) {
         let Some(clients) = clients else { return (WebPkiClientVerifier::no_client_auth(), None) };
         let policy = Policy { mode: settings.verify_client, trust: clients.trust, clock: Arc::clone(clock) };

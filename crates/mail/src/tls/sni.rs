@@ -98,7 +98,7 @@ fn same_names(a: &Pair, b: &Pair) -> bool {
 }
 
 /// A name of `for=` in lower case: a host name, possibly with `*` as its first label.
-pub(super) fn pattern(name: &str) -> Result<String, Mistake> {
+pub(crate) fn pattern(name: &str) -> Result<String, Mistake> {
     let lower = name.trim_end_matches('.').to_ascii_lowercase();
     let rest = lower.strip_prefix("*.").unwrap_or(&lower);
     match DnsName::try_from(rest) {

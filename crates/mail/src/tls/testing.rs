@@ -91,14 +91,14 @@ impl Ca {
     }
 
     pub(super) fn leaf(&self, name: &str) -> Leaf {
-        self.sign(params(name), new_key())
+        self.sign(&params(name), new_key())
     }
 
     pub(super) fn rsa_leaf(&self, name: &str) -> Leaf {
-        self.sign(params(name), KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key"))
+        self.sign(&params(name), KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key"))
     }
 
-    pub(super) fn sign(&self, params: CertificateParams, key: KeyPair) -> Leaf {
+    pub(super) fn sign(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
         let der = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
         Leaf { der, key }
     }
@@ -184,7 +184,7 @@ impl TimeProvider for Clock {
 
 /// Files in `/files`, in memory, and what else a configuration needs.
 pub(super) struct Files {
-    files: HashMap<PathBuf, Vec<u8>>,
+    contents: HashMap<PathBuf, Vec<u8>>,
     pub(super) roots: Vec<CertificateDer<'static>>,
     pub(super) clock: Clock,
     pub(super) lasting: Lasting,
@@ -194,7 +194,7 @@ impl Default for Files {
     fn default() -> Self {
         let clock = Clock::default();
         let lasting = Lasting::with_clock(Arc::new(clock.clone()));
-        Self { files: HashMap::new(), roots: Vec::new(), clock, lasting }
+        Self { contents: HashMap::new(), roots: Vec::new(), clock, lasting }
     }
 }
 
@@ -202,14 +202,14 @@ impl Files {
     /// Writes a file, and says where it is.
     pub(super) fn add(&mut self, name: &str, content: impl Into<Vec<u8>>) -> PathBuf {
         let path = Path::new("/files").join(name);
-        self.files.insert(path.clone(), content.into());
+        self.contents.insert(path.clone(), content.into());
         path
     }
 
     /// Gives an environment with these files to `body`.
     pub(super) fn with<T>(&self, body: impl FnOnce(&Environment<'_>) -> T) -> T {
         body(&Environment {
-            read: &|path| self.files.get(path).cloned().ok_or_else(|| io::Error::from_raw_os_error(2)),
+            read: &|path| self.contents.get(path).cloned().ok_or_else(|| io::Error::from_raw_os_error(2)),
             system_roots: &|| self.roots.clone(),
             lasting: &self.lasting,
         })

@@ -92,11 +92,6 @@ impl Trust {
         Ok(self)
     }
 
-    /// Whether nobody is trusted.
-    pub(super) fn is_empty(&self) -> bool {
-        self.roots.is_empty()
-    }
-
     /// That `chain`, leaf first, is good for `purpose` at `now`. Whose name is in it is not asked here.
     pub(super) fn check(
         &self,
@@ -276,7 +271,7 @@ impl Root {
     }
 
     fn has_signed(&self, certificate: &X509Certificate<'_>) -> bool {
-        certificate.signature_algorithm == certificate.tbs_certificate.signature
+        x509::names_one_algorithm(certificate.as_raw())
             && signature::is_by(
                 &self.public_key,
                 &certificate.signature_algorithm,

@@ -9,6 +9,9 @@ use x509_parser::time::ASN1Time;
 
 use super::verify_error::VerifyError;
 
+/// The tag of a version.
+const VERSION: u8 = 0xa0;
+
 /// Reads `der`, all of it.
 pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     match X509Certificate::from_der(der) {
@@ -26,7 +29,7 @@ pub(super) fn public_key<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
 pub(super) fn subject(certificate: &X509Certificate<'_>) -> DistinguishedName {
     // What x509-parser has is the whole SEQUENCE, rustls wants what is in it.
     let subject = certificate.subject().as_raw();
-    let content = Any::from_der(subject).map_or(&[][..], |(_, name)| name.data);
+    let content = first_value(subject).map_or(&[][..], |(_, content, _)| content);
     DistinguishedName::in_sequence(content)
 }
 
@@ -36,6 +39,31 @@ pub(super) fn key_kind(public_key: &[u8]) -> Option<Vec<u8>> {
     let mut kind = key.algorithm.algorithm.as_bytes().to_vec();
     kind.extend(key.algorithm.parameters.iter().flat_map(|parameters| parameters.data));
     Some(kind)
+}
+
+/// Whether the algorithm of the signature is the same inside and outside of what is signed, to the byte (RFC 5280,
+/// section 4.1.1.2). The one outside is not protected, so nothing may differ.
+pub(super) fn names_one_algorithm(der: &[u8]) -> bool {
+    algorithms(der).is_some_and(|(inside, outside)| inside == outside)
+}
+
+fn algorithms(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, certificate, _) = first_value(der)?;
+    let (_, signed, behind) = first_value(certificate)?;
+    let (outside, _, _) = first_value(behind)?;
+    let (_, _, mut rest) = first_value(signed)?;
+    // That was the version, unless it is 1, which is not written; then it was the serial number.
+    if signed.first() == Some(&VERSION) {
+        (_, _, rest) = first_value(rest)?;
+    }
+    let (inside, _, _) = first_value(rest)?;
+    Some((inside, outside))
+}
+
+/// The first DER value in `bytes` with its tag and length, its content, and what is behind it.
+pub(super) fn first_value(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (behind, value) = Any::from_der(bytes).ok()?;
+    Some((bytes.get(..bytes.len() - behind.len())?, value.data, behind))
 }
 
 /// Whether subject and issuer are the same.

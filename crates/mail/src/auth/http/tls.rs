@@ -9,6 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::SetupError;
 use super::connection::Stream;
+use crate::roots;
 
 /// How to secure connections to one auth server.
 pub(super) struct Tls {
@@ -44,9 +45,9 @@ pub(super) fn config(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, Set
 /// The system's trusted roots, read once in the life of the process. Those that cannot be parsed are left out.
 pub(super) fn system_roots() -> Result<Arc<RootCertStore>, SetupError> {
     static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(roots::certificates().iter().cloned());
+        Arc::new(store)
     });
     if ROOTS.is_empty() {
         return Err(SetupError::NoRoots);

@@ -79,11 +79,11 @@ fn every_mode_has_its_answer_to_every_client() {
             (OptionalNoCa, None, None, bad(VerifyError::Expired)),
         ] {
             let (scene, authority) = scene(mode);
-            let good = authority.sign(client("good"), new_key());
+            let good = authority.sign(&client("good"), new_key());
             let mut old = client("old");
             old.not_after = rcgen::date_time_ymd(2029, 1, 1);
-            let old = authority.sign(old, new_key());
-            let strange = Ca::new("stranger").sign(client("strange"), new_key());
+            let old = authority.sign(&old, new_key());
+            let strange = Ca::new("stranger").sign(&client("strange"), new_key());
             let rejection = |has: Option<&Leaf>| {
                 let certificate = judged(&scene, version, has.map(Has::of).as_ref()).expect("a handshake");
                 certificate.expect("asked for").rejection()
@@ -94,7 +94,7 @@ fn every_mode_has_its_answer_to_every_client() {
             assert_eq!(rejection(Some(&old)), expired, "{mode:?}");
         }
         let (scene, authority) = scene(Off);
-        let good = authority.sign(client("good"), new_key());
+        let good = authority.sign(&client("good"), new_key());
         assert_eq!(judged(&scene, version, Some(&Has::of(&good))), Ok(None));
     }
 }
@@ -104,7 +104,7 @@ fn optional_no_ca_puts_up_with_missing_trust_only() {
     let (mut scene, authority) = scene(VerifyClient::OptionalNoCa);
     scene.settings.client_certificate = None;
     let alone = self_signed(&client("alone"));
-    let strange = authority.sign(client("strange"), new_key());
+    let strange = authority.sign(&client("strange"), new_key());
     for (leaf, error) in [(&alone, VerifyError::SelfSigned), (&strange, VerifyError::NoChain)] {
         let certificate =
             judged(&scene, VERSIONS[1], Some(&Has::of(leaf))).expect("a handshake").expect("asked for");
@@ -115,7 +115,7 @@ fn optional_no_ca_puts_up_with_missing_trust_only() {
     scene.settings.client_certificate = Some(scene.files.add("clients.pem", authority.pem()));
     let mut revoked = client("revoked");
     revoked.serial_number = Some(rcgen::SerialNumber::from_slice(&[5]));
-    let revoked = authority.sign(revoked, new_key());
+    let revoked = authority.sign(&revoked, new_key());
     let certificate =
         judged(&scene, VERSIONS[1], Some(&Has::of(&revoked))).expect("a handshake").expect("asked for");
     assert_eq!(certificate.rejection(), Some(Rejection::Bad(VerifyError::Revoked)));
@@ -133,7 +133,7 @@ fn only_authorities_of_ssl_client_certificate_are_named() {
     let (mut scene, authority) = scene(VerifyClient::Optional);
     let other = Ca::new("other");
     scene.settings.trusted_certificate = Some(scene.files.add("trusted.pem", other.pem()));
-    let has = Has::of(&other.sign(client("good"), new_key()));
+    let has = Has::of(&other.sign(&client("good"), new_key()));
     for version in VERSIONS {
         let certificate = judged(&scene, version, Some(&has)).expect("a handshake").expect("asked for");
         assert_eq!(certificate.result, Verified::Success);
@@ -146,7 +146,7 @@ fn only_authorities_of_ssl_client_certificate_are_named() {
 fn a_certificate_without_its_key_ends_the_handshake() {
     for mode in [VerifyClient::On, VerifyClient::OptionalNoCa] {
         let (scene, authority) = scene(mode);
-        let good = authority.sign(client("good"), new_key());
+        let good = authority.sign(&client("good"), new_key());
         let thief = Has::new(vec![good.der], &new_key());
         for version in VERSIONS {
             let result = judged(&scene, version, Some(&thief));
@@ -185,7 +185,7 @@ fn the_auth_server_hears_of_the_certificate() {
     let mut params = params("good");
     params.distinguished_name.push(rcgen::DnType::OrganizationName, "Ex ample, Inc");
     params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0xab, 0xcd]));
-    let good = authority.sign(params, new_key());
+    let good = authority.sign(&params, new_key());
     let certificate =
         judged(&scene, VERSIONS[1], Some(&Has::of(&good))).expect("a handshake").expect("asked for");
     let verification = certificate.verification(true);
@@ -200,7 +200,7 @@ fn the_auth_server_hears_of_the_certificate() {
 
     let none = judged(&scene, VERSIONS[1], None).expect("a handshake").expect("asked for").verification(true);
     assert_eq!((none.result, none.certificate), (Verify::None, None));
-    let strange = Has::of(&Ca::new("stranger").sign(client("strange"), new_key()));
+    let strange = Has::of(&Ca::new("stranger").sign(&client("strange"), new_key()));
     let failed = judged(&scene, VERSIONS[1], Some(&strange)).expect("a handshake").expect("asked for");
     let reason = "unable to verify the first certificate";
     assert_eq!(failed.verification(false).result, Verify::Failed(reason.into()));

@@ -56,7 +56,7 @@ fn clients_of_openssl_are_served() {
     let authority = Ca::new("client ca");
     scene.settings.client_certificate = Some(scene.files.add("clients.pem", authority.pem()));
     let server = scene.build();
-    let leaf = authority.sign(client("good"), new_key());
+    let leaf = authority.sign(&client("good"), new_key());
     let ca = write(directory.path(), "ca.pem", scene.ca.pem());
     let certificate = write(directory.path(), "client.crt", leaf.pem());
     let key = write(directory.path(), "client.key", leaf.key_pem());
@@ -128,7 +128,7 @@ impl Drop for SServer {
 fn servers_of_openssl_are_verified_and_verify_us() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut scene, authority) = (Scene::bare(), Ca::new("for proxies"));
-    let (leaf, ours) = (scene.ca.leaf("mail.example"), authority.sign(client("proxy"), new_key()));
+    let (leaf, ours) = (scene.ca.leaf("mail.example"), authority.sign(&client("proxy"), new_key()));
     let server = SServer::start(&[
         "-cert",
         &write(directory.path(), "server.crt", leaf.pem()),

@@ -1,5 +1,9 @@
 //! Versions, suites, groups, ALPN, SNI.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls::CertificateCompressionAlgorithm;
+use rustls::compress::{CertDecompressor, DecompressionFailed, ZLIB_DECOMPRESSOR};
 use rustls::crypto::aws_lc_rs;
 use rustls::crypto::aws_lc_rs::{cipher_suite as suite, kx_group};
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, SupportedCipherSuite};
@@ -95,8 +99,7 @@ fn the_list_does_not_touch_tls_1_3_but_a_command_does() {
     let client =
         with_suites(&scene, &[suite::TLS13_AES_128_GCM_SHA256, suite::TLS13_CHACHA20_POLY1305_SHA256]);
     let chosen = |scene: &Scene| {
-        let ends =
-            Ends::meet(&client, &scene.build().config, name("mail.example")).ok().expect("a handshake");
+        let ends = Ends::meet(&client, &scene.build().config, name("mail.example")).expect("a handshake");
         ends.server.negotiated_cipher_suite().expect("a suite").suite()
     };
     assert_eq!(chosen(&scene), CipherSuite::TLS13_AES_128_GCM_SHA256);
@@ -164,17 +167,33 @@ fn the_type_of_certificate_is_one_that_the_client_can_verify() {
     }
 }
 
+/// Unpacks certificates, and counts how many.
+#[derive(Debug)]
+struct Counting(AtomicUsize);
+
+impl CertDecompressor for Counting {
+    fn decompress(&self, input: &[u8], output: &mut [u8]) -> Result<(), DecompressionFailed> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        ZLIB_DECOMPRESSOR.decompress(input, output)
+    }
+
+    fn algorithm(&self) -> CertificateCompressionAlgorithm {
+        ZLIB_DECOMPRESSOR.algorithm()
+    }
+}
+
 #[test]
-fn certificates_are_compressed_only_when_asked() {
+fn certificates_are_compressed_when_asked() {
+    static UNPACKED: Counting = Counting(AtomicUsize::new(0));
     let mut scene = Scene::new();
-    for on in [false, true] {
+    for (on, expected) in [(false, 0), (true, 1)] {
         scene.settings.certificate_compression = on;
         let server = scene.build();
-        assert_eq!(server.config.cert_compressors.len(), usize::from(on));
         assert!(server.config.cert_decompressors.is_empty());
         let mut client = scene.client(&VERSIONS);
-        client.cert_decompressors = rustls::compress::default_cert_decompressors().to_vec();
+        client.cert_decompressors = vec![&UNPACKED];
         assert!(Ends::meet(&Arc::new(client), &server.config, name("mail.example")).is_ok());
+        assert_eq!(UNPACKED.0.load(Ordering::Relaxed), expected);
     }
 }
 
@@ -186,7 +205,7 @@ fn there_is_no_early_data() {
     client.enable_early_data = true;
     let client = Arc::new(client);
     for _ in 0..2 {
-        let mut ends = Ends::meet(&client, &server.config, name("mail.example")).ok().expect("a handshake");
+        let mut ends = Ends::meet(&client, &server.config, name("mail.example")).expect("a handshake");
         assert!(ends.client.early_data().is_none() && !ends.client.is_early_data_accepted());
         assert!(ends.server.early_data().is_none());
     }

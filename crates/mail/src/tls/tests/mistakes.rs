@@ -8,10 +8,12 @@ fn mistake(scene: &Scene) -> String {
     scene.try_build().expect_err("a mistake").to_string()
 }
 
+/// Makes something wrong.
+type Change = fn(&mut Scene);
+
 #[test]
 fn mistakes_are_worded_as_in_the_originals() {
     let no_file = "(SSL: 2: No such file or directory)";
-    type Change = fn(&mut Scene);
     let cases: [(Change, String); 13] = [
         (
             |scene| scene.settings.protocols = vec![Version::Tls11],

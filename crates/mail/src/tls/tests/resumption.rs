@@ -57,7 +57,7 @@ impl Way {
 
 /// Whether the handshake of `client` with `server` resumes a session.
 fn resumes(client: &Arc<ClientConfig>, server: &ServerTls) -> bool {
-    let ends = Ends::meet(client, &server.config, name("mail.example")).ok().expect("a handshake");
+    let ends = Ends::meet(client, &server.config, name("mail.example")).expect("a handshake");
     ends.server.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
@@ -164,10 +164,10 @@ fn a_client_s_certificate_is_judged_again_when_its_session_is_resumed() {
         scene.settings.client_certificate = Some(scene.files.add("clients.pem", authority.pem()));
         let mut params = client("good");
         params.not_after = rcgen::date_time_ymd(2030, 1, 2);
-        let leaf = authority.sign(params, new_key());
+        let leaf = authority.sign(&params, new_key());
         let (client, server) = (way.client(&scene, Some(&leaf)), scene.build());
         let judge = || {
-            let ends = Ends::meet(&client, &server.config, name("mail.example")).ok().expect("a handshake");
+            let ends = Ends::meet(&client, &server.config, name("mail.example")).expect("a handshake");
             let resumed = ends.server.handshake_kind() == Some(HandshakeKind::Resumed);
             let certificate = server.judge(ends.server.peer_certificates()).expect("asked for");
             (resumed, certificate.result, certificate.rejection())

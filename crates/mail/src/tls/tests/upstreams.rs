@@ -67,8 +67,8 @@ fn upstreams_must_be_vouched_for_and_have_the_name() {
         (Ca::new("stranger").leaf("mail.example"), VerifyError::NoChain),
         (Ca::new("ca").leaf("mail.example"), VerifyError::NoChain),
         (self_signed(&params("mail.example")), VerifyError::SelfSigned),
-        (upstreams.scene.ca.sign(old, new_key()), VerifyError::Expired),
-        (upstreams.scene.ca.sign(client("mail.example"), new_key()), VerifyError::Purpose),
+        (upstreams.scene.ca.sign(&old, new_key()), VerifyError::Expired),
+        (upstreams.scene.ca.sign(&client("mail.example"), new_key()), VerifyError::Purpose),
         (upstreams.scene.ca.leaf("mail"), VerifyError::HostName),
     ];
     for (leaf, error) in cases {
@@ -110,7 +110,7 @@ fn addresses_are_names_too() {
     params.subject_alt_names = ["192.0.2.1", "2001:db8::1"]
         .map(|address| SanType::IpAddress(address.parse().expect("an address")))
         .into();
-    let leaf = upstreams.scene.ca.sign(params, new_key());
+    let leaf = upstreams.scene.ca.sign(&params, new_key());
     upstreams.serve(&leaf);
     assert_eq!(upstreams.refusal("192.0.2.1"), None);
     assert_eq!(upstreams.refusal("2001:db8::1"), None);
@@ -136,7 +136,7 @@ fn the_name_goes_out_in_clear_only_when_asked() {
     let mut upstreams = Upstreams::new();
     for (server_name, expected) in [(false, None), (true, Some("mail.example"))] {
         upstreams.settings.server_name = server_name;
-        let ends = upstreams.meet(None, name("mail.example")).ok().expect("a handshake");
+        let ends = upstreams.meet(None, name("mail.example")).expect("a handshake");
         assert_eq!(ends.server.server_name(), expected);
     }
 }
@@ -146,7 +146,7 @@ fn revoked_upstreams_are_not_believed() {
     let mut upstreams = Upstreams::new();
     let mut params = params("mail.example");
     params.serial_number = Some(rcgen::SerialNumber::from_slice(&[5]));
-    let leaf = upstreams.scene.ca.sign(params, new_key());
+    let leaf = upstreams.scene.ca.sign(&params, new_key());
     upstreams.serve(&leaf);
     for (revoked, expected) in [(6, None), (5, Some(VerifyError::Revoked))] {
         let list = upstreams.scene.ca.list(&[revoked], (2029, 2031));
@@ -198,7 +198,7 @@ fn we_have_a_certificate_for_upstreams_that_ask() {
     upstreams.scene.settings.verify_client = VerifyClient::On;
     let path = upstreams.scene.files.add("proxies.pem", authority.pem());
     upstreams.scene.settings.client_certificate = Some(path);
-    let ours = authority.sign(client("proxy"), new_key());
+    let ours = authority.sign(&client("proxy"), new_key());
     upstreams.settings.certificate = Some(Source::File(upstreams.scene.files.add("our.crt", ours.pem())));
     let build = upstreams.scene.files.with(|environment| ClientTls::build(&upstreams.settings, environment));
     assert_eq!(
@@ -208,7 +208,7 @@ fn we_have_a_certificate_for_upstreams_that_ask() {
     upstreams.settings.key = Some(Source::File(upstreams.scene.files.add("our.key", ours.key_pem())));
     for version in Version::DEFAULT {
         upstreams.settings.protocols = vec![version];
-        let ends = upstreams.meet(None, name("mail.example")).ok().expect("a handshake");
+        let ends = upstreams.meet(None, name("mail.example")).expect("a handshake");
         assert_eq!(ends.server.peer_certificates(), Some(&[ours.der.clone()][..]));
         let judged = upstreams.scene.build().judge(ends.server.peer_certificates()).expect("asked for");
         assert_eq!(judged.rejection(), None);
@@ -223,7 +223,7 @@ fn sessions_with_upstreams_are_resumed_when_allowed() {
         let (client, server) = (upstreams.build(), upstreams.scene.build());
         let kind = |verify| {
             let ends = Ends::meet(client.config(verify), &server.config, name("mail.example"));
-            ends.ok().expect("a handshake").client.handshake_kind()
+            ends.expect("a handshake").client.handshake_kind()
         };
         assert_eq!(kind(Some(false)), Some(HandshakeKind::Full));
         assert_eq!(kind(Some(true)), Some(HandshakeKind::Full), "never what was not verified");
@@ -237,7 +237,7 @@ fn suites_and_versions_are_those_of_the_settings() {
     let mut upstreams = Upstreams::new();
     upstreams.settings.protocols = vec![Version::Tls11, Version::Tls12];
     upstreams.settings.ciphers = "CHACHA20".into();
-    let ends = upstreams.meet(None, name("mail.example")).ok().expect("a handshake");
+    let ends = upstreams.meet(None, name("mail.example")).expect("a handshake");
     let suite = ends.server.negotiated_cipher_suite().expect("a suite").suite();
     assert_eq!(crate::tls::cipher_name(suite), "ECDHE-ECDSA-CHACHA20-POLY1305");
     let built = upstreams.scene.files.with(|environment| ClientTls::build(&upstreams.settings, environment));
@@ -249,6 +249,6 @@ fn suites_and_versions_are_those_of_the_settings() {
 fn protocols_of_mail_are_not_offered_to_upstreams() {
     let mut upstreams = Upstreams::new();
     upstreams.scene.settings.protocol = Protocol::Smtp;
-    let ends = upstreams.meet(None, name("mail.example")).ok().expect("a handshake");
+    let ends = upstreams.meet(None, name("mail.example")).expect("a handshake");
     assert_eq!(ends.server.alpn_protocol(), None);
 }

@@ -6,7 +6,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::tls::names::pem;
+use crate::tls::names::{certificate_facts, pem};
 use crate::tls::testing::{
     Ca, Leaf, NOW, client, new_key, now, openssl, params, self_signed, unknown_extension,
 };
@@ -86,7 +86,7 @@ fn check(cases: impl IntoIterator<Item = (Case, u8)>) {
 fn leaf(ca: &Ca, change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
     let mut params = client("client");
     change(&mut params);
-    ca.sign(params, new_key()).der
+    ca.sign(&params, new_key()).der
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn extensions_are_obeyed() {
         });
         params
     });
-    let named = |ca: &Ca, name: &str| ca.sign(params(name), new_key()).der;
+    let named = |ca: &Ca, name: &str| ca.sign(&params(name), new_key()).der;
     check([
         (Case::new("no usage", [ca.der()], [leaf(&ca, |params| params.extended_key_usages.clear())]), 0),
         (
@@ -394,4 +394,26 @@ fn long_chains_of_strangers_cost_little() {
     let mut case = Case::new("a crowd", [ca.der()], [leaf(&ca, |_| {})]);
     case.chain.extend(strangers);
     assert_eq!(case.ours(), 0);
+}
+
+#[test]
+fn no_change_to_a_certificate_goes_unnoticed() {
+    let ca = Ca::new("ca");
+    let old = version_1(&ca);
+    let trust = Trust::new(vec![ca.der()], 1).with_lists(&[ca.list(&[1], (2029, 2031))]).expect("lists");
+    for good in [leaf(&ca, |_| {}), old] {
+        assert_eq!(trust.check(std::slice::from_ref(&good), Purpose::Client, now()), Ok(()));
+        for index in 0..good.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = good.to_vec();
+                changed[index] ^= change;
+                certificate_facts(&changed[..].into(), true);
+                let result = trust.check(&[changed.into()], Purpose::Client, now());
+                assert!(result.is_err(), "byte {index}");
+            }
+            let cut = CertificateDer::from(&good[..index]);
+            certificate_facts(&cut, true);
+            assert!(trust.check(&[cut], Purpose::Client, now()).is_err(), "{index} bytes");
+        }
+    }
 }
