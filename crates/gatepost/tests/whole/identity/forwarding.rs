@@ -83,7 +83,8 @@ fn an_upstream_that_will_not_hear_it_is_logged_in_to_and_the_log_tells() {
     for (protocol, reply, hint) in [
         (Protocol::Imap, "ID BAD what?\r\n", "[warn]"),
         (Protocol::Imap, "ID NO not you\r\n", "proxy_imap_id off"),
-        (Protocol::Pop3, "-ERR You are not from trusted IP\r\n", "proxy_pop3_xclient off"),
+        (Protocol::Pop3, "-ERR what?\r\n", "[warn]"),
+        (Protocol::Pop3, "+OK You are not from trusted IP - ignoring\r\n", "proxy_pop3_xclient off"),
     ] {
         let stage = Stage::allowing(protocol, TELL, introduced(protocol, reply));
         drop(stage.logged_in());
