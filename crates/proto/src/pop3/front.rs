@@ -134,7 +134,9 @@ impl Pop3 {
                 return Reaction::Upgrade;
             }
             (Verb::Xclient, attributes) => {
-                attributes.iter().for_each(|attribute| client.forwarded.read_xclient(attribute));
+                for attribute in attributes {
+                    client.forwarded.read_xclient(attribute);
+                }
                 reply::ok(output);
             }
             // RFC 2595, section 4: what names a user or proves one is refused until TLS is up, where TLS is required.

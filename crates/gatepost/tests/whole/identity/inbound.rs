@@ -1,6 +1,7 @@
 //! PROXY headers of clients: how they arrive, whom they convince, and what becomes of their addresses.
 
-use rig::backend;
+use rig::pki::{Key, Root};
+use rig::tool;
 
 use super::*;
 
@@ -130,12 +131,48 @@ fn the_client_that_a_header_names_is_the_one_of_xclient() {
     assert_eq!(value(&stage.auth.request(0), "Client-IP"), "192.0.2.1");
 }
 
+/// Sends a header, cut at every place, then speaks TLS at once or behind STARTTLS, and logs in.
+const TLS_CLIENT: &str = r#"
+import socket, ssl, sys
+host, port, root, starttls = sys.argv[1:5]
+header = sys.argv[5].encode() + b"\r\n"
+context = ssl.create_default_context(cafile=root)
+for cut in range(len(header) + 1):
+    plain = socket.create_connection((host, int(port)), timeout=10)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.sendall(header[:cut])
+    plain.sendall(header[cut:])
+    if starttls == "yes":
+        assert plain.recv(1000) == b"* OK IMAP4 ready\r\n"
+        plain.sendall(b"s STARTTLS\r\n")
+        assert plain.recv(1000) == b"s OK completed\r\n"
+    with context.wrap_socket(plain, server_hostname="mail.example") as link:
+        if starttls == "no":
+            assert link.recv(1000) == b"* OK IMAP4 ready\r\n"
+        link.sendall(b"a LOGIN u p\r\n")
+        assert link.recv(1000) == b"a OK logged in\r\n", cut
+"#;
+
 #[test]
-fn a_header_comes_before_starttls_and_its_client_stays() {
-    let stage = behind_balancer(Protocol::Imap, TRUST, backend::imap_login("a", "u", "p"));
-    let mut client = headed(&stage, V1);
-    client.expect(Protocol::Imap.greeting());
-    client.exchange("s STARTTLS\r\n", "s BAD invalid command\r\n");
-    client.exchange("a LOGIN u p\r\n", "a OK logged in\r\n");
-    assert_eq!(value(&stage.auth.request(0), "Client-IP"), "192.0.2.1");
+fn a_header_comes_before_tls_and_its_client_stays() {
+    let root = Root::new(Key::Ec, "root.example");
+    let server = root.server(Key::Ec, &["mail.example"]);
+    for (parameters, settings, starttls) in
+        [("proxy_protocol ssl", "", "no"), ("proxy_protocol", "starttls only;", "yes")]
+    {
+        let backend = Backend::start(Protocol::Imap.backend());
+        let auth = AuthServer::always(allow(backend.address()));
+        let settings = format!(
+            "{TRUST} {settings} ssl_certificate {}; ssl_certificate_key {};",
+            server.certificate().display(),
+            server.key().display()
+        );
+        let stage = Stage::listening(Protocol::Imap, parameters, &settings, auth, backend);
+        let [host, port] = [stage.address().ip().to_string(), stage.address().port().to_string()];
+        let root = root.certificate().display().to_string();
+        tool::python(TLS_CLIENT, &[&host, &port, &root, starttls, V1.trim_end()]).succeeded();
+        let requests = stage.auth.requests();
+        assert_eq!(requests.len(), V1.len() + 1);
+        assert!(requests.iter().all(|request| value(request, "Client-IP") == "192.0.2.1"));
+    }
 }
