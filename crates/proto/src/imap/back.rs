@@ -171,16 +171,7 @@ impl Back {
                 self.state = State::Id(identity);
             }
             State::Greeting(identity) | State::Secured(identity) | State::Id(identity) => {
-                let Identity { user, password } = identity;
-                let password = password.ok_or(Outcome::NoPassword)?;
-                // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that
-                // takes it for the end would log in somebody else.
-                if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
-                    return Err(Outcome::Unsendable);
-                }
-                write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
-                self.action = Action::SendingLogin;
-                self.state = State::User(user, password);
+                self.login(identity, output)?
             }
             State::User(user, password) => {
                 write(output, &[&user, b" ", &literal(password.expose())]);
@@ -194,6 +185,19 @@ impl Back {
             }
             State::Starttls(_) | State::Securing(_) | State::Completion | State::Over => {}
         }
+        Ok(())
+    }
+
+    fn login(&mut self, Identity { user, password }: Identity, output: &mut BytesMut) -> Result<(), Outcome> {
+        let password = password.ok_or(Outcome::NoPassword)?;
+        // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that takes it for
+        // the end would log in somebody else.
+        if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
+            return Err(Outcome::Unsendable);
+        }
+        write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
+        self.action = Action::SendingLogin;
+        self.state = State::User(user, password);
         Ok(())
     }
 

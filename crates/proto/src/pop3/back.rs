@@ -78,7 +78,7 @@ impl Back {
         match state {
             State::Greeting(identity) if self.starttls => return self.stls(identity, input, output),
             State::Stls(identity) => return self.secure(identity, input),
-            State::Xclient(_) if input.starts_with(b"-ERR") => self.snub = Some(Snub::Pop3Xclient),
+            State::Xclient(_) if is_snub(input) => self.snub = Some(Snub::Pop3Xclient),
             _ if !input.starts_with(b"+OK") => return Want::Answer(Outcome::refused(input)),
             _ => {}
         }
@@ -184,6 +184,11 @@ impl Dialogue for Back {
             self.state = State::Secured(identity);
         }
     }
+}
+
+/// Whether this answer to XCLIENT says that it counts for nothing. Dovecot says so in a `+OK`.
+fn is_snub(reply: &[u8]) -> bool {
+    [&b"-ERR"[..], b"+OK You are not from trusted IP"].iter().any(|snub| reply.starts_with(snub))
 }
 
 fn is_sendable(bytes: &[u8]) -> bool {
@@ -294,9 +299,11 @@ mod tests {
 
     #[test]
     fn who_the_client_is_comes_before_its_name_whether_the_upstream_likes_it_or_not() {
-        for (reply, snub) in
-            [("+OK\r\n", None), ("-ERR You are not from trusted IP\r\n", Some(Snub::Pop3Xclient))]
-        {
+        for (reply, snub) in [
+            ("+OK\r\n", None),
+            ("-ERR what?\r\n", Some(Snub::Pop3Xclient)),
+            ("+OK You are not from trusted IP - ignoring\r\n", Some(Snub::Pop3Xclient)),
+        ] {
             Transcript::of(introduced)
                 .trades("+OK ready\r\n", INTRODUCTION)
                 .inspects(|back| assert_eq!(back.action(), Action::SendingXclient))
