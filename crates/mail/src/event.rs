@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::{fmt, io};
 
-use proto::{Mechanism, Method, Violation};
+use proto::{Mechanism, Method, Snub, Violation};
 
 use crate::address::Target;
 use crate::auth::{Failure, Remark};
@@ -40,6 +40,10 @@ pub enum Event<'a> {
     AuthFailed(&'a Failure),
     /// The authority's answer deserves a look.
     AuthRemark(&'a Remark),
+    /// A proxy says that it has passed as many proxies as it may.
+    TooManyHops,
+    /// The upstream did not want to hear who it is.
+    Snubbed(Snub),
     /// The upstream accepted it.
     LoggedIn,
     /// It ended well.
@@ -71,8 +75,8 @@ impl Event<'_> {
             Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
             Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
             Self::Nameless { why, .. } => nameless_level(why),
-            Self::AuthRemark(_) => Some(Level::Warn),
-            Self::AuthFailed(_) => Some(Level::Error),
+            Self::AuthRemark(_) | Self::Snubbed(_) => Some(Level::Warn),
+            Self::AuthFailed(_) | Self::TooManyHops => Some(Level::Error),
             Self::Trouble(trouble) => trouble.level(),
             Self::Step(_) => Some(Level::Debug),
         }
@@ -109,6 +113,8 @@ impl fmt::Display for Event<'_> {
             Self::AuthRemark(Remark::ServerRests { server, failure }) => {
                 write!(f, "auth http server {server} is not asked for 10s: {failure}")
             }
+            Self::TooManyHops => f.write_str("client has passed too many proxies, they seem to loop"),
+            Self::Snubbed(snub) => f.write_str(snub_text(*snub)),
             Self::LoggedIn => f.write_str("client logged in"),
             Self::Done => f.write_str("proxied session done"),
             Self::Trouble(trouble) => write_trouble(trouble, f),
@@ -148,6 +154,22 @@ fn write_nameless(ip: IpAddr, why: &Nameless, f: &mut fmt::Formatter<'_>) -> fmt
             write!(f, "{ip} resolved to invalid host name \"{}\"", Escaped(&name.0))
         }
         Nameless::NoResolver | Nameless::UnixSocket | Nameless::Unconfirmed(_) => Ok(()),
+    }
+}
+
+/// What is refused there, and what most likely has to be changed.
+const fn snub_text(snub: Snub) -> &'static str {
+    match snub {
+        Snub::Xclient => {
+            "upstream refused XCLIENT, which it did not announce: allow it there or set \"xclient off\""
+        }
+        Snub::Pop3Xclient => {
+            "upstream refused XCLIENT and is not told who the client is: trust this proxy there or set \
+             \"proxy_pop3_xclient off\""
+        }
+        Snub::ImapId => {
+            "upstream refused ID and is not told who the client is: allow it there or set \"proxy_imap_id off\""
+        }
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use proto::{Dialogue, Front, Login, LoginAnswer, Salt};
+use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
 use crate::driver::{Broken, Said, converse};
 use crate::event::{Event, Step};
 use crate::link::Link;
-use crate::preface::Prefaced;
+use crate::preface::{Credit, Prefaced};
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word, farewell};
@@ -38,13 +39,13 @@ pub struct Authorised {
 }
 
 /// Converses with a client until it is authorised.
-pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Authorised, Parting> {
+pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Authorised>, Parting> {
     let mut waiting = Waiting::greet(prefaced);
     loop {
         let login = match waiting.hear(teller).await? {
             Said::Question(login) => login,
             Said::Tls => {
-                waiting = waiting.secure(teller).await?;
+                waiting = Box::pin(waiting.secure(teller)).await?;
                 continue;
             }
             Said::Closed => {
@@ -54,6 +55,10 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Author
                 });
             }
         };
+        if !waiting.believe(teller) {
+            waiting.front.answer(LoginAnswer::Failed);
+            continue;
+        }
         match waiting.ask(&login, teller).await? {
             Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
             Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
@@ -73,12 +78,17 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn greet(prefaced: Prefaced) -> Self {
+    /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
+    fn greet(mut prefaced: Prefaced) -> Box<Self> {
+        let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        if prefaced.credit != Credit::Nothing {
+            front = front.trusting();
+        }
         let deadline = Instant::now() + settings.core.timeout;
-        Self { prefaced, front, input: BytesMut::new(), deadline }
+        Box::new(Self { prefaced, front, input, deadline })
     }
 
     /// Converses until there is a login or an end.
@@ -98,14 +108,35 @@ impl Waiting {
     }
 
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
-    async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
+    async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, .. } = self.prefaced;
-        let (link, tls) = secure::accept(link, &service, self.deadline).await?;
-        self.prefaced = Prefaced { link, client: Client { tls, ..client }, service, secured: true };
+        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
+        let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
+        let client = Client { tls, ..client };
+        let input = BytesMut::new();
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
         self.front.secured();
         Ok(self)
+    }
+
+    /// Takes over what a proxy has said of the client, as far as it is believed. `false`: the client has passed as many
+    /// proxies as it may.
+    fn believe(&mut self, teller: &mut Teller) -> bool {
+        let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
+        if let Some(said) = self.front.forwarded().filter(|_| *credit != Credit::Nothing) {
+            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
+            *forwarded = Forwarded { server, ..said.clone() };
+        }
+        if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
+            client.addr = ClientAddr::Tcp(addr);
+            teller.client = client.addr;
+        }
+        let goes_on = forwarded.next_ttl().is_some();
+        if !goes_on {
+            teller.tell(&Event::TooManyHops);
+        }
+        goes_on
     }
 
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
@@ -152,9 +183,9 @@ impl Waiting {
         self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
     }
 
-    fn authorised(self, login: Login, route: Route) -> Authorised {
-        let Self { prefaced, front, input, .. } = self;
-        Authorised { prefaced, front, input, login, route }
+    fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {
+        let Self { prefaced, front, input, .. } = *self;
+        Box::new(Authorised { prefaced, front, input, login, route })
     }
 }
 

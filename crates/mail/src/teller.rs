@@ -87,6 +87,7 @@ const fn upstream_text(action: back::Action) -> &'static str {
         back::Action::Connecting => "connecting to upstream",
         back::Action::ReadingResponse => "reading response from upstream",
         back::Action::SendingStarttls => "sending STARTTLS to upstream",
+        back::Action::SendingId => "sending ID command to upstream",
         back::Action::SendingLogin => "sending LOGIN command to upstream",
         back::Action::SendingUser => "sending user name to upstream",
         back::Action::SendingPassword => "sending password to upstream",

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use proto::back::Outcome;
+use proto::forwarded::Place;
 use proto::proxy_protocol::{Endpoints, Version, write_v1, write_v2};
-use proto::{Back, Dialogue, Front, LoginAnswer, Refusal, imap, pop3, smtp};
+use proto::{Back, Dialogue, Forwarded, Front, LoginAnswer, Refusal, imap, pop3, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::address::{ClientAddr, Endpoint, Target};
+use crate::address::{Endpoint, Target};
 use crate::auth::Resolve;
 use crate::driver::{self, Said, converse};
 use crate::event::Event;
@@ -29,7 +30,7 @@ const UNSENDABLE: &[u8] = b"Invalid login or password";
 
 /// Connects a client to its upstream. One limit (`timeout`) covers connecting and logging in (as the originals).
 pub async fn open(
-    mut authorised: Authorised,
+    mut authorised: Box<Authorised>,
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
@@ -38,7 +39,7 @@ pub async fn open(
     let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(plan, &service, slots, teller) => attempt,
+        attempt = Box::pin(attempt(plan, &service, slots, teller)) => attempt,
         () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
@@ -55,7 +56,7 @@ pub async fn open(
         Err(failed) => {
             let Failed { trouble, answer } = *failed;
             authorised.input = input;
-            Err(Parting { trouble: trouble.into(), word: Word::Answer(Box::new(authorised), answer) })
+            Err(Parting { trouble: trouble.into(), word: Word::Answer(authorised, answer) })
         }
     }
 }
@@ -95,8 +96,8 @@ impl Plan {
 /// The PROXY header that tells an upstream who the client is, and where it has connected to.
 fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
     let mut header = BytesMut::new();
-    let endpoints = match (prefaced.client.addr, prefaced.link.local_addr()) {
-        (ClientAddr::Tcp(source), Some(destination)) => Some(Endpoints { source, destination }),
+    let endpoints = match (prefaced.client.addr.tcp(), prefaced.link.local_addr()) {
+        (Some(source), Some(destination)) => Some(Endpoints { source, destination }),
         _ => None,
     };
     match version {
@@ -146,6 +147,9 @@ async fn attempt(
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
     }
     let logged_in = timeout_at(deadline, log_in(&mut link, &mut plan, service, teller)).await;
+    if let Some(snub) = plan.back.snub() {
+        teller.tell(&Event::Snubbed(snub));
+    }
     let Ok(reply) = logged_in else {
         if let Action::Upstream(_) = teller.action() {
             teller.begin(Action::Upstream(plan.back.action()));
@@ -234,13 +238,20 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
     match front {
         Front::Imap(front) => {
             let tag = front.tag().expect("an IMAP login has a tag").clone();
-            Back::Imap(imap::Back::new(tag, identity, limit))
+            let back = imap::Back::new(tag, identity, limit);
+            let introduced = settings.proxy.imap_id;
+            Back::Imap(if introduced { back.introducing(&forwarded(prefaced)) } else { back })
         }
-        Front::Pop3(_) => Back::Pop3(pop3::Back::new(identity, limit)),
+        Front::Pop3(_) => {
+            let back = pop3::Back::new(identity, limit);
+            let introduced = settings.proxy.pop3_xclient;
+            Back::Pop3(if introduced { back.introducing(&forwarded(prefaced)) } else { back })
+        }
         Front::Smtp(front) => {
             let facts = smtp::Facts {
                 server_name: settings.core.server_name.clone(),
-                client: prefaced.client.addr.ip(),
+                client: prefaced.client.addr.tcp(),
+                server: connected_to(prefaced).addr(),
                 host: prefaced.client.host.clone().unwrap_or_default(),
                 helo: login.helo.clone(),
                 esmtp: front.esmtp(),
@@ -252,6 +263,30 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
             Back::Smtp(Box::new(smtp::Back::new(facts, limit)))
         }
     }
+}
+
+/// What is said of the client to an upstream that may be a proxy itself.
+fn forwarded(prefaced: &Prefaced) -> Forwarded {
+    Forwarded {
+        client: prefaced.client.addr.tcp().into(),
+        server: connected_to(prefaced),
+        ttl: prefaced.forwarded.next_ttl(),
+        session: prefaced.forwarded.session.clone().or_else(|| Some(session_name())),
+    }
+}
+
+/// Where the client has connected to: the first proxy knows.
+fn connected_to(prefaced: &Prefaced) -> Place {
+    match prefaced.forwarded.server {
+        Place { ip: None, .. } => prefaced.link.local_addr().into(),
+        first => first,
+    }
+}
+
+/// A name by which the logs of all machines that a session passes can be put together.
+fn session_name() -> Bytes {
+    let random = getrandom::u64().expect("the kernel has randomness once it is up");
+    format!("{random:016x}").into()
 }
 
 /// TLS with the upstream. Whatever is wrong with it, the login ends here: no name and no password goes out in clear.

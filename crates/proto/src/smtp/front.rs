@@ -97,7 +97,7 @@ impl Speech for Smtp {
         Verb::of(word)
     }
 
-    fn parse(content: &[u8]) -> Result<Command<'_, Verb>, Malformed> {
+    fn parse(content: &[u8], _trusted: bool) -> Result<Command<'_, Verb>, Malformed> {
         command::parse(content)
     }
 

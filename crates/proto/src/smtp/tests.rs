@@ -460,6 +460,7 @@ fn back_of(user: &'static [u8], password: &[u8], envelope: Option<Envelope>) -> 
     let facts = Facts {
         server_name: "proxy.example".to_owned(),
         client: None,
+        server: None,
         host: "[UNAVAILABLE]".to_owned(),
         helo: Bytes::new(),
         esmtp: true,
@@ -497,6 +498,7 @@ fn our_front_takes_no_xclient_from_our_back() {
         Facts {
             server_name: "proxy.example".to_owned(),
             client: None,
+            server: None,
             host: "h".to_owned(),
             helo: Bytes::new(),
             esmtp: false,
