@@ -88,8 +88,11 @@ pub async fn complete(
 }
 
 fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
+    let smtp = service.settings.protocol.protocol() == Protocol::Smtp;
     match (service.settings.real_ip.trusts(peer), door.proxy_protocol) {
         (false, _) => Credit::Nothing,
+        // XCLIENT has to be announced, and a balancer's clients would see it.
+        (true, true) if smtp => Credit::Nothing,
         (true, true) => Credit::Hops,
         (true, false) => Credit::Everything,
     }
