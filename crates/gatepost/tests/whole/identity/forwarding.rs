@@ -192,74 +192,56 @@ fn a_client_that_has_passed_too_many_proxies_is_refused() {
     }
 }
 
+/// Puts another proxy with these directives, and a balancer, in front of `second`, and logs in through all of them.
+/// `second` has to know the client. Returns what it has asked its auth server.
+#[track_caller]
+fn behind_another(second: &Stage, directives: &str) -> Request {
+    let protocol = second.protocol;
+    let auth = AuthServer::always(allow(second.address()));
+    let mail = format!(
+        "auth_http {}; server {{ listen @first proxy_protocol; protocol {}; {TRUST} {directives} }}",
+        auth.address(),
+        protocol.name()
+    );
+    let first = proxy(&mail);
+    let mut client = Client::connect(first.at("first"));
+    client.send(V1);
+    log_in(protocol, &mut client);
+    client.exchange("x\r\n", "x\r\n");
+    let log = second.proxy.wait_for_log("client logged in");
+    assert!(log.contains("client logged in, client: \"192.0.2.1:4711\""), "{log}");
+    let request = second.auth.request(0);
+    assert_eq!(value(&request, "Client-IP"), "192.0.2.1");
+    request
+}
+
 #[test]
 fn behind_two_proxies_the_second_knows_the_client() {
     for protocol in PROTOCOLS {
         let second = Stage::allowing(protocol, TRUST, protocol.backend().echo());
-        let auth = AuthServer::always(allow(second.address()));
-        let mail = format!(
-            "auth_http {}; server {{ listen @first proxy_protocol; protocol {}; {TRUST} {TELL} }}",
-            auth.address(),
-            protocol.name()
-        );
-        let first = proxy(&mail);
-        let mut client = Client::connect(first.at("first"));
-        client.send(V1);
-        log_in(protocol, &mut client);
-        client.exchange("x\r\n", "x\r\n");
-        assert_eq!(value(&second.auth.request(0), "Client-IP"), "192.0.2.1");
-        let log = second.proxy.wait_for_log("client logged in");
-        assert!(log.contains("client logged in, client: \"192.0.2.1:4711\""), "{log}");
+        behind_another(&second, TELL);
     }
 }
 
 #[test]
 fn behind_two_proxies_the_second_knows_the_client_of_smtp_by_xclient() {
-    let protocol = Protocol::Smtp;
-    let settings = format!("{TRUST} xclient on;");
-    let second = Stage::allowing(protocol, &settings, {
-        Script::new()
-            .say("220 smtp ready\r\n")
-            .answer("EHLO proxy.example\r\n", "250-backend\r\n250 XCLIENT NAME ADDR LOGIN PORT\r\n")
-            .answer("XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE] PORT=4711\r\n", "220 trusted\r\n")
-            .answer("EHLO c\r\n", "250 hello\r\n")
-            .echo()
-    });
-    let auth = AuthServer::always(allow(second.address()));
-    let mail = format!(
-        "auth_http {}; server {{ listen @first proxy_protocol; protocol smtp; {settings} proxy_smtp_auth on; }}",
-        auth.address()
-    );
-    let first = proxy(&mail);
-    let mut client = Client::connect(first.at("first"));
-    client.send(V1);
-    log_in(protocol, &mut client);
-    client.exchange("x\r\n", "x\r\n");
-    let request = second.auth.request(0);
-    assert_eq!(value(&request, "Client-IP"), "192.0.2.1");
+    let script = Script::new()
+        .say("220 smtp ready\r\n")
+        .answer("EHLO proxy.example\r\n", "250-backend\r\n250 XCLIENT NAME ADDR LOGIN PORT\r\n")
+        .answer("XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE] PORT=4711\r\n", "220 trusted\r\n")
+        .answer("EHLO c\r\n", "250 hello\r\n")
+        .echo();
+    let second = Stage::allowing(Protocol::Smtp, &format!("{TRUST} xclient on;"), script);
+    let request = behind_another(&second, "xclient on; proxy_smtp_auth on;");
     assert_eq!(value(&request, "Client-Host"), "[UNAVAILABLE]");
-    let log = second.proxy.wait_for_log("client logged in");
-    assert!(log.contains("client logged in, client: \"192.0.2.1:4711\""), "{log}");
 }
 
 #[test]
-fn smtp_proxies_say_it_in_their_headers() {
-    let protocol = Protocol::Smtp;
-    let backend = Backend::start(protocol.backend().echo());
-    let auth = AuthServer::always(allow(backend.address()));
-    let second = Stage::listening(protocol, "proxy_protocol", TRUST, auth, backend);
-    let auth = AuthServer::always(allow(second.address()));
-    let mail = format!(
-        "auth_http {}; server {{ listen @first proxy_protocol; protocol smtp; {TRUST} proxy_protocol on; \
-         proxy_smtp_auth on; }}",
-        auth.address()
-    );
-    let first = proxy(&mail);
-    let mut client = Client::connect(first.at("first"));
-    client.send(V1);
-    log_in(protocol, &mut client);
-    client.exchange("x\r\n", "x\r\n");
-    assert_eq!(value(&second.auth.request(0), "Client-IP"), "192.0.2.1");
+fn proxies_may_say_it_in_their_headers_too() {
+    for protocol in Protocol::ALL {
+        let second = behind_balancer(protocol, TRUST, protocol.backend().echo());
+        behind_another(&second, "proxy_protocol on; proxy_smtp_auth on;");
+    }
 }
 
 /// An auth server that sends the clients of each of two servers to the other.
