@@ -40,13 +40,13 @@ pub struct Authorised {
 }
 
 /// Converses with a client until it is authorised.
-pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Authorised, Parting> {
+pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Authorised>, Parting> {
     let mut waiting = Waiting::greet(prefaced);
     loop {
         let login = match waiting.hear(teller).await? {
             Said::Question(login) => login,
             Said::Tls => {
-                waiting = waiting.secure(teller).await?;
+                waiting = Box::pin(waiting.secure(teller)).await?;
                 continue;
             }
             Said::Closed => {
@@ -79,7 +79,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn greet(prefaced: Prefaced) -> Self {
+    /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
+    fn greet(mut prefaced: Prefaced) -> Box<Self> {
+        let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
         let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
@@ -87,7 +89,7 @@ impl Waiting {
             front = front.trusting();
         }
         let deadline = Instant::now() + settings.core.timeout;
-        Self { prefaced, front, input: BytesMut::new(), deadline }
+        Box::new(Self { prefaced, front, input, deadline })
     }
 
     /// Converses until there is a login or an end.
@@ -107,13 +109,14 @@ impl Waiting {
     }
 
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
-    async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
+    async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
         let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
-        let (link, tls) = secure::accept(link, &service, self.deadline).await?;
+        let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls, ..client };
-        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded };
+        let input = BytesMut::new();
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
         self.front.secured();
         Ok(self)
     }
@@ -183,9 +186,9 @@ impl Waiting {
         self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
     }
 
-    fn authorised(self, login: Login, route: Route) -> Authorised {
-        let Self { prefaced, front, input, .. } = self;
-        Authorised { prefaced, front, input, login, route }
+    fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {
+        let Self { prefaced, front, input, .. } = *self;
+        Box::new(Authorised { prefaced, front, input, login, route })
     }
 }
 

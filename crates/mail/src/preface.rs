@@ -16,6 +16,7 @@ use crate::dns::{ClientName, Nameless};
 use crate::event::Event;
 use crate::generation::Service;
 use crate::link::Link;
+use crate::login::hang_up;
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word};
@@ -41,6 +42,8 @@ pub struct Prefaced {
     pub credit: Credit,
     /// What is believed that a proxy says of the client, beside its address.
     pub forwarded: Forwarded,
+    /// What it has said already, while its name was being looked up.
+    pub input: BytesMut,
 }
 
 /// How much of what a peer says by commands, of the client that it forwards, is believed.
@@ -69,22 +72,27 @@ pub async fn complete(
     let mut forwarded = Forwarded::default();
     if door.proxy_protocol {
         teller.begin(Action::ReadingHeader);
-        let header = within(deadline, header(&mut link)).await?;
+        let header = Box::pin(within(deadline, header(&mut link))).await?;
         forwarded = believe(&header, peer, &service, &mut client);
         teller.client = client.addr;
     }
     if door.ssl {
         teller.begin(Action::Handshaking);
-        (link, client.tls) = secure::accept(link, &service, deadline).await?;
+        (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
     }
+    let mut input = BytesMut::new();
     if protocol == Protocol::Smtp {
-        client.host = Some(name(client.addr, &service, teller).await);
-        link = keep_waiting(link, service.settings.greeting_delay, teller).await?;
+        // Nobody is looked up, or waited for, who is gone.
+        client.host = tokio::select! {
+            name = Box::pin(name(client.addr, &service, teller)) => Some(name),
+            () = hang_up(&mut link, &mut input) => return Err(Trouble::ClientGone.into()),
+        };
+        link = keep_waiting(link, &mut input, service.settings.greeting_delay, teller).await?;
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
     let credit = credit(peer, door, &service);
-    Ok(Prefaced { link, client, service, secured, credit, forwarded })
+    Ok(Prefaced { link, client, service, secured, credit, forwarded, input })
 }
 
 fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
@@ -168,13 +176,19 @@ async fn name(addr: ClientAddr, service: &Service, teller: &mut Teller) -> Strin
 
 /// `smtp_greeting_delay`: a client that waits for its turn lets the time pass; every other outcome is an early word or
 /// the end.
-async fn keep_waiting(mut link: Link, delay: Duration, teller: &mut Teller) -> Result<Link, Parting> {
+async fn keep_waiting(
+    mut link: Link,
+    said: &mut BytesMut,
+    delay: Duration,
+    teller: &mut Teller,
+) -> Result<Link, Parting> {
     if delay.is_zero() {
         return Ok(link);
     }
     teller.begin(Action::GreetingDelay);
-    let mut said = BytesMut::new();
-    match timeout(delay, scratch::read(&mut link, &mut said, EARLY)).await {
+    let spoken =
+        async { if said.is_empty() { scratch::read(&mut link, said, EARLY).await } else { Ok(said.len()) } };
+    match timeout(delay, spoken).await {
         Err(_) => Ok(link),
         Ok(Ok(0)) => Err(Trouble::ClientGone.into()),
         Ok(Ok(_)) => {

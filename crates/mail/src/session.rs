@@ -96,7 +96,7 @@ impl Word {
         match self {
             Self::None => {}
             Self::Sent(link) => farewell(link).await,
-            Self::Answer(authorised, answer) => login::last_word(*authorised, answer).await,
+            Self::Answer(authorised, answer) => Box::pin(login::last_word(*authorised, answer)).await,
         }
     }
 }
@@ -112,12 +112,15 @@ pub async fn run(accepted: Accepted) {
         Ok(connected) => drop(tokio::spawn(proxy(connected, teller, held))),
         Err(parting) => {
             teller.tell(&Event::Trouble(&parting.trouble));
-            parting.word.say().await;
+            Box::pin(parting.word.say()).await;
         }
     }
 }
 
 /// From accept to a session with an upstream.
+///
+/// What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
+/// room for it.
 async fn establish(
     link: Link,
     (client, door): (ClientAddr, Door),
@@ -125,9 +128,9 @@ async fn establish(
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
-    let prefaced = preface::complete(link, client, door, service, teller).await?;
+    let prefaced = Box::pin(preface::complete(link, client, door, service, teller)).await?;
     let authorised = login::authorise(prefaced, teller).await?;
-    upstream::open(authorised, slots, teller).await
+    Box::pin(upstream::open(authorised, slots, teller)).await
 }
 
 /// From login to the end: moves bytes until one side is done.

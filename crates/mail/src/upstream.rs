@@ -30,7 +30,7 @@ const UNSENDABLE: &[u8] = b"Invalid login or password";
 
 /// Connects a client to its upstream. One limit (`timeout`) covers connecting and logging in (as the originals).
 pub async fn open(
-    mut authorised: Authorised,
+    mut authorised: Box<Authorised>,
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
@@ -39,7 +39,7 @@ pub async fn open(
     let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(plan, &service, slots, teller) => attempt,
+        attempt = Box::pin(attempt(plan, &service, slots, teller)) => attempt,
         () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
@@ -56,7 +56,7 @@ pub async fn open(
         Err(failed) => {
             let Failed { trouble, answer } = *failed;
             authorised.input = input;
-            Err(Parting { trouble: trouble.into(), word: Word::Answer(Box::new(authorised), answer) })
+            Err(Parting { trouble: trouble.into(), word: Word::Answer(authorised, answer) })
         }
     }
 }

@@ -286,7 +286,7 @@ fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
         assert!(heard.ends_with(protocol.internal_error().as_bytes()), "{}", rig::show(&heard));
         // The hops of 5, 4, 3 and 2 are asked about; the fifth has none left.
         assert_eq!(auth.requests().len(), 4);
-        let log = proxy.log();
+        let log = proxy.wait_for_log("client has passed too many proxies");
         assert_eq!(log.matches("client has passed too many proxies").count(), 1, "{log}");
     }
 }
