@@ -171,7 +171,7 @@ impl Back {
                 self.state = State::Id(identity);
             }
             State::Greeting(identity) | State::Secured(identity) | State::Id(identity) => {
-                self.login(identity, output)?
+                self.login(identity, output)?;
             }
             State::User(user, password) => {
                 write(output, &[&user, b" ", &literal(password.expose())]);

@@ -23,6 +23,10 @@ pub struct Facts {
     pub client: Option<SocketAddr>,
     /// Where the client has connected to; `None` for a unix socket.
     pub server: Option<SocketAddr>,
+    /// The name of the session at all proxies.
+    pub session: Option<Bytes>,
+    /// How many proxies the client may still pass.
+    pub ttl: Option<u8>,
     /// The client's host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     pub host: String,
     /// The argument of the client's last HELO or EHLO; empty if there was none.
@@ -263,6 +267,8 @@ mod tests {
             server_name: "mx.example".to_owned(),
             client: Some(SocketAddr::from(([192, 0, 2, 1], 4711))),
             server: Some(SocketAddr::from(([198, 51, 100, 2], 25))),
+            session: Some(Bytes::from_static(b"s+1")),
+            ttl: Some(4),
             host: "[UNAVAILABLE]".to_owned(),
             helo: Bytes::from_static(b"c"),
             esmtp: true,
@@ -397,7 +403,8 @@ mod tests {
         let plain = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]";
         for (announced, further) in [
             ("250-XCLIENT", ""),
-            ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME TTL", ""),
+            ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME", ""),
+            ("250-XCLIENT TTL SESSION", " SESSION=s+2B1 TTL=4"),
             ("250-XCLIENTS PORT", ""),
             ("250-X PORT", ""),
             ("250-XCLIENT NAME ADDR PORT", " PORT=4711"),
