@@ -109,11 +109,12 @@ impl Back {
 
     /// All of `input` is the reply to the last command.
     fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if !self.state.accepts(input) {
+        let in_clear = self.starttls;
+        // What comes behind a reply in clear was not said in answer to anything.
+        if !self.state.accepts(input) || in_clear && !is_one_reply(input) {
             let unannounced = self.state == State::Xclient && self.announced.is_none();
             self.snub = unannounced.then_some(Snub::Xclient);
             self.state = State::Over;
-            let in_clear = self.starttls;
             return Want::Answer(if in_clear { Outcome::no_tls(input) } else { Outcome::refused(input) });
         }
         let reply = input.split().freeze();
@@ -251,6 +252,13 @@ impl Dialogue for Back {
     }
 }
 
+/// Whether `reply` is one reply (RFC 5321, section 4.2.1) and not several.
+fn is_one_reply(reply: &[u8]) -> bool {
+    let ends = |line: &[u8]| line.get(3) != Some(&b'-');
+    let lines = reply.strip_suffix(b"\r\n").unwrap_or(reply).split(|&byte| byte == b'\n');
+    lines.filter(|line| ends(line)).count() == 1
+}
+
 const fn verb(extended: bool) -> &'static [u8] {
     if extended { b"EHLO " } else { b"HELO " }
 }
@@ -349,6 +357,10 @@ mod tests {
         greeted().sends("502 no\r\n").asks(no_tls("502 no\r\n")).check();
         asked().sends("454 later\r\n").asks(no_tls("454 later\r\n")).check();
         asked().sends("235 in\r\n").asks(no_tls("235 in\r\n")).check();
+        let injected = "220 go\r\n250 be\r\n";
+        securing().sends(injected).asks(no_tls(injected)).check_uncut();
+        let injected = "250-be\r\n250 STARTTLS\r\n220 go\r\n";
+        greeted().sends(injected).asks(no_tls(injected)).check_uncut();
         let injected = "220 go\r\n250 be\r\n";
         asked().sends(injected).asks(no_tls(injected)).check_uncut();
     }
