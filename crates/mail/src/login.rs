@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
+use crate::dns::{ClientName, Nameless};
 use crate::driver::{Broken, Said, converse};
 use crate::event::{Event, Step};
 use crate::link::Link;
@@ -124,12 +125,14 @@ impl Waiting {
     /// proxies as it may.
     fn believe(&mut self, teller: &mut Teller) -> bool {
         let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
-        if let Some(said) = self.front.forwarded().filter(|_| *credit != Credit::Nothing) {
+        if *credit != Credit::Nothing {
+            let said = self.front.forwarded();
             let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
             *forwarded = Forwarded { server, ..said.clone() };
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
             client.addr = ClientAddr::Tcp(addr);
+            client.host = client.host.take().map(|_| name_of(forwarded));
             teller.client = client.addr;
         }
         let goes_on = forwarded.next_ttl().is_some();
@@ -187,6 +190,12 @@ impl Waiting {
         let Self { prefaced, front, input, .. } = *self;
         Box::new(Authorised { prefaced, front, input, login, route })
     }
+}
+
+/// What the client of an SMTP proxy is called: the name that we have looked up is the proxy's.
+fn name_of(forwarded: &Forwarded) -> String {
+    let unknown = || ClientName::Nameless(Nameless::NoResolver).as_str().to_owned();
+    forwarded.name.clone().unwrap_or_else(unknown)
 }
 
 /// Ends when the client is gone: its connection broke, or it has closed it with nothing left to be answered.

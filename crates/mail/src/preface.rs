@@ -73,7 +73,7 @@ pub async fn complete(
     if door.proxy_protocol {
         teller.begin(Action::ReadingHeader);
         let header = Box::pin(within(deadline, header(&mut link))).await?;
-        believe(&header, peer, &service, &mut client, &mut forwarded);
+        forwarded = believe(&header, peer, &service, &mut client);
         teller.client = client.addr;
     }
     if door.ssl {
@@ -96,8 +96,11 @@ pub async fn complete(
 }
 
 fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
+    let smtp = service.settings.protocol.protocol() == Protocol::Smtp;
     match (service.settings.real_ip.trusts(peer), door.proxy_protocol) {
         (false, _) => Credit::Nothing,
+        // XCLIENT has to be announced, and a balancer's clients would see it.
+        (true, true) if smtp => Credit::Nothing,
         (true, true) => Credit::Hops,
         (true, false) => Credit::Everything,
     }
@@ -132,17 +135,14 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 ///
 /// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
 /// client's address, and only its word about TLS counts.
-fn believe(
-    header: &Header,
-    peer: ClientAddr,
-    service: &Service,
-    client: &mut Client,
-    forwarded: &mut Forwarded,
-) {
-    let Some(addresses) = &header.addresses else { return };
+///
+/// Returns what is believed of the client beside: where it has connected to.
+fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) -> Forwarded {
+    let mut forwarded = Forwarded::default();
+    let Some(addresses) = &header.addresses else { return forwarded };
     client.proxied = Some(Proxied::from(addresses));
     if !service.settings.real_ip.trusts(peer) {
-        return;
+        return forwarded;
     }
     if let Some(addr) = addresses.source.socket_addr() {
         client.addr = ClientAddr::Tcp(addr);
@@ -151,6 +151,7 @@ fn believe(
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
         client.tls = Some(auth_http::Tls::from(&ssl));
     }
+    forwarded
 }
 
 /// What a client is called in DNS. One over a unix socket has no address to look up.

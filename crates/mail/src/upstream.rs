@@ -248,10 +248,13 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
             Back::Pop3(if introduced { back.introducing(&forwarded(prefaced)) } else { back })
         }
         Front::Smtp(front) => {
+            let said = forwarded(prefaced);
             let facts = smtp::Facts {
                 server_name: settings.core.server_name.clone(),
                 client: prefaced.client.addr.tcp(),
-                server: connected_to(prefaced).addr(),
+                server: said.server.addr(),
+                session: said.session,
+                ttl: said.ttl,
                 host: prefaced.client.host.clone().unwrap_or_default(),
                 helo: login.helo.clone(),
                 esmtp: front.esmtp(),
@@ -272,6 +275,7 @@ fn forwarded(prefaced: &Prefaced) -> Forwarded {
         server: connected_to(prefaced),
         ttl: prefaced.forwarded.next_ttl(),
         session: prefaced.forwarded.session.clone().or_else(|| Some(session_name())),
+        name: prefaced.client.host.clone(),
     }
 }
 

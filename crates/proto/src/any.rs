@@ -32,22 +32,20 @@ impl Front {
     }
 
     /// Listens to what the client says of others: it is a proxy.
-    ///
-    /// SMTP has no such words: its proxies say it in PROXY headers.
     pub fn trusting(self) -> Self {
         match self {
             Self::Imap(front) => Self::Imap(front.trusting()),
             Self::Pop3(front) => Self::Pop3(front.trusting()),
-            Self::Smtp(front) => Self::Smtp(front),
+            Self::Smtp(front) => Self::Smtp(front.trusting()),
         }
     }
 
     /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
-    pub const fn forwarded(&self) -> Option<&Forwarded> {
+    pub const fn forwarded(&self) -> &Forwarded {
         match self {
-            Self::Imap(front) => Some(front.forwarded()),
-            Self::Pop3(front) => Some(front.forwarded()),
-            Self::Smtp(_) => None,
+            Self::Imap(front) => front.forwarded(),
+            Self::Pop3(front) => front.forwarded(),
+            Self::Smtp(front) => front.forwarded(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! A client as one proxy describes it to the next: the fields of IMAP ID and of POP3 XCLIENT, as Dovecot's proxy has
-//! them (<https://doc.dovecot.org/2.3/configuration_manual/forwarding_parameters>).
+//! A client as one proxy describes it to the next: the fields of IMAP ID and of XCLIENT, as Dovecot's proxy has them
+//! (<https://doc.dovecot.org/2.3/configuration_manual/forwarding_parameters>).
 //!
 //! Fields that are missing, or cannot be read, say nothing; they are no errors. Whom to believe is not decided here.
 
@@ -15,6 +15,9 @@ const MOST_HOPS: u8 = 5;
 /// The longest session name that is passed on, bytes (as Dovecot).
 const LONGEST_SESSION: usize = 64;
 
+/// The longest host name, bytes (RFC 5321, section 4.5.3.1.2).
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// The tag of the ID command; the client's own is for LOGIN.
 pub(crate) const ID_TAG: &[u8] = b"ID";
 
@@ -29,6 +32,8 @@ pub struct Forwarded {
     pub ttl: Option<u8>,
     /// A name of the session, the same at all proxies. Printable ASCII without spaces, quotes and backslashes.
     pub session: Option<Bytes>,
+    /// SMTP: its host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
+    pub name: Option<String>,
 }
 
 /// An address and a port, as far as they were said.
@@ -102,15 +107,14 @@ impl Forwarded {
         }
     }
 
-    /// Reads an attribute of XCLIENT, `NAME=value`, its name in any letter case.
-    pub(crate) fn read_xclient(&mut self, attribute: &[u8]) {
-        let Some(equals) = memchr::memchr(b'=', attribute) else { return };
-        let (name, value) = (&attribute[..equals], &attribute[equals + 1..]);
+    /// Reads an attribute of XCLIENT, its name in any letter case.
+    pub(crate) fn read_xclient(&mut self, name: &[u8], value: &[u8]) {
         match name.to_ascii_uppercase().as_slice() {
             b"ADDR" => update(&mut self.client.ip, ip(value)),
             b"PORT" => update(&mut self.client.port, number(value)),
             b"SESSION" => update(&mut self.session, session(value)),
             b"TTL" => self.read_ttl(value),
+            b"NAME" => update(&mut self.name, host_name(value)),
             _ => {}
         }
     }
@@ -126,6 +130,12 @@ impl Forwarded {
         let session = session(self.session.as_ref()?)?;
         Some(String::from_utf8_lossy(&session).into_owned())
     }
+}
+
+/// The two sides of an attribute, `NAME=value`.
+pub(crate) fn attribute(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = memchr::memchr(b'=', text)?;
+    Some((&text[..equals], &text[equals + 1..]))
 }
 
 /// What cannot be read says nothing.
@@ -153,6 +163,14 @@ fn session(value: &[u8]) -> Option<Bytes> {
     good.then(|| Bytes::copy_from_slice(value))
 }
 
+/// A host name, of which no more is asked than of one in DNS, or one of the words for none.
+fn host_name(value: &[u8]) -> Option<String> {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let good = matches!(value, b"[UNAVAILABLE]" | b"[TEMPUNAVAIL]")
+        || (1..=LONGEST_NAME).contains(&value.len()) && value.iter().all(is_name);
+    good.then(|| String::from_utf8_lossy(value).into_owned())
+}
+
 fn line(pieces: &[&[u8]]) -> Bytes {
     let mut line = bytes::BytesMut::new();
     write(&mut line, pieces);
@@ -169,7 +187,30 @@ mod tests {
             server: Some("[2001:db8::1]:143".parse().unwrap()).into(),
             ttl: Some(4),
             session: Some(Bytes::from_static(b"0123abcd")),
+            name: None,
         }
+    }
+
+    fn say(read: &mut Forwarded, text: &str) {
+        if let Some((name, value)) = attribute(text.as_bytes()) {
+            read.read_xclient(name, value);
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_one_of_dns_or_none() {
+        for (said, name) in [
+            ("mail-1.example", Some("mail-1.example")),
+            ("[UNAVAILABLE]", Some("[UNAVAILABLE]")),
+            ("[TEMPUNAVAIL]", Some("[TEMPUNAVAIL]")),
+            ("[unavailable]", None),
+            ("under_score", None),
+            ("a b", None),
+            ("", None),
+        ] {
+            assert_eq!(host_name(said.as_bytes()).as_deref(), name);
+        }
+        assert_eq!(host_name(&[b'x'; 256]), None);
     }
 
     #[test]
@@ -207,7 +248,7 @@ mod tests {
         assert_eq!(read, all());
         let mut read = Forwarded::default();
         for attribute in ["ADDR=192.0.2.1", "port=4711", "SESSION=0123abcd", "TTL=4", "FORWARD=eA==", "x"] {
-            read.read_xclient(attribute.as_bytes());
+            say(&mut read, attribute);
         }
         assert_eq!(read, Forwarded { server: Place::default(), ..all() });
     }
@@ -234,9 +275,9 @@ mod tests {
             "=",
             "",
         ] {
-            read.read_xclient(attribute.as_bytes());
+            say(&mut read, attribute);
         }
-        read.read_xclient(format!("SESSION={}", "x".repeat(65)).as_bytes());
+        say(&mut read, &format!("SESSION={}", "x".repeat(65)));
         assert_eq!(read, before);
     }
 
@@ -262,7 +303,7 @@ mod tests {
         let mut read = Forwarded::default();
         for (said, ttl) in [("99999999999", 5), ("3", 3), ("4", 3), ("0", 0), ("99999999999999999999999", 0)]
         {
-            read.read_xclient(format!("TTL={said}").as_bytes());
+            say(&mut read, &format!("TTL={said}"));
             assert_eq!(read.ttl, Some(ttl), "{said}");
         }
     }

@@ -62,17 +62,17 @@ impl Root {
 
     /// The same, valid in the year 2020 only.
     pub fn expired_server(&self, key: Key, names: &[&str]) -> Identity {
-        let mut params = server(names);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2021, 1, 1);
-        self.issue(key, params)
+        self.issue(key, expired(server(names)))
     }
 
     /// A client with this name.
     pub fn client(&self, key: Key, name: &str) -> Identity {
-        let mut params = named(name);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(key, params)
+        self.issue(key, client(name))
+    }
+
+    /// The same, valid in the year 2020 only.
+    pub fn expired_client(&self, key: Key, name: &str) -> Identity {
+        self.issue(key, expired(client(name)))
     }
 
     fn issue(&self, key: Key, mut params: CertificateParams) -> Identity {
@@ -132,6 +132,18 @@ fn server(names: &[&str]) -> CertificateParams {
     let mut params = named(names.first().expect("a server has a name"));
     params.subject_alt_names = alternatives.subject_alt_names;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+fn client(name: &str) -> CertificateParams {
+    let mut params = named(name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+fn expired(mut params: CertificateParams) -> CertificateParams {
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2021, 1, 1);
     params
 }
 

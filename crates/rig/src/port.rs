@@ -40,7 +40,7 @@ fn unused() -> SocketAddr {
 /// Linux lets two sockets with SO_REUSEADDR have one address for as long as none of them listens. So binding there tells,
 /// and is in nobody's way: servers set the option. The kernel's table of sockets would tell as well, but takes long to read
 /// where tests have left thousands of closed connections.
-pub(crate) fn listens(address: SocketAddr) -> bool {
+pub fn listens(address: SocketAddr) -> bool {
     let SocketAddr::V4(address) = address else { return false };
     probe(SockaddrIn::from(address)) == Err(Errno::EADDRINUSE)
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::{PATIENCE, Process};
 
@@ -43,10 +44,16 @@ impl Ran {
 /// Three times [`PATIENCE`] is its limit: it is a whole conversation and not one wait.
 #[track_caller]
 pub fn run(command: &mut Command, input: &[u8]) -> Ran {
+    run_within(command, input, 3 * PATIENCE)
+}
+
+/// The same with a limit of its own, for programs that hold many conversations.
+#[track_caller]
+pub fn run_within(command: &mut Command, input: &[u8], limit: Duration) -> Ran {
     let (stdout, stderr) = (scratch(&[]), scratch(&[]));
     let process =
         Process::start(command.stdin(scratch(input)).stdout(handle(&stdout)).stderr(handle(&stderr)));
-    let status = process.ends_within(3 * PATIENCE);
+    let status = process.ends_within(limit);
     let (stdout, stderr) = (contents(stdout), String::from_utf8_lossy(&contents(stderr)).into_owned());
     let status = status.unwrap_or_else(|| {
         let name = command.get_program().display();

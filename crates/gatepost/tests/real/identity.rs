@@ -1,6 +1,8 @@
 //! Dovecot and Postfix learn who the client is: by ID, XCLIENT and PROXY headers, through one proxy and through two.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use rig::real::{Dovecot, Postfix};
 use rig::{AuthServer, Client, Program, Proxy, auth_server, eventually};
@@ -21,48 +23,48 @@ struct Row {
     _auth: AuthServer,
 }
 
+/// One server of the proxy: its name, its protocol, its directives, and where its clients go from there.
+struct Server(&'static str, &'static str, &'static str, Next);
+
+/// Where a server's clients go.
+#[derive(Clone, Copy)]
+enum Next {
+    Dovecot(fn(&Dovecot) -> SocketAddr),
+    Postfix(fn(&Postfix) -> SocketAddr),
+    /// To another server of this name, which has no balancer in front of it.
+    Inner(&'static str),
+}
+
+/// Where the clients of each server go, once it is known.
+type Targets = Arc<OnceLock<HashMap<&'static str, SocketAddr>>>;
+
 impl Row {
-    /// `servers` are those of the proxy: a name, its protocol, its directives, and where clients go from there.
     #[track_caller]
-    fn start(servers: &[(&'static str, &str, &str, Next)]) -> Self {
+    fn start(servers: &[Server]) -> Self {
         let dovecot = Dovecot::setup(&USERS).behind_proxies().start();
         let postfix = Postfix::setup(&dovecot).behind_proxies().start();
-        let places = servers.iter().filter_map(|(name, _, _, next)| match next {
-            Next::Dovecot(place) => Some((*name, place(&dovecot))),
-            Next::Postfix(place) => Some((*name, place(&postfix))),
-            Next::Proxy(_) => None,
-        });
-        let inner: Vec<(&str, SocketAddr)> = places.collect();
-        let outer = std::sync::Arc::new(std::sync::OnceLock::<Vec<(&str, SocketAddr)>>::new());
-        let auth = AuthServer::start({
-            let outer = std::sync::Arc::clone(&outer);
-            move |request| {
-                let line = request.line();
-                let known = inner.iter().chain(outer.get().into_iter().flatten());
-                let path = |name: &str| format!("/{name} ");
-                let found = known.into_iter().find(|(name, _)| line.contains(&path(name)));
-                auth_server::allow(found.expect("every server has its path").1)
-            }
-        });
-        let server = |(name, protocol, directives, _): &(&str, &str, &str, Next)| {
-            let listens = if directives.contains("inner") { "" } else { "proxy_protocol" };
-            let directives = directives.replace("inner", "");
+        let targets = Targets::default();
+        let auth = each_to_its_own(&targets);
+        let is_inner =
+            |name: &str| servers.iter().any(|it| matches!(it.3, Next::Inner(inner) if inner == name));
+        let server = |Server(name, protocol, directives, _): &Server| {
+            let header = if is_inner(name) { "" } else { "proxy_protocol" };
+            let auth = auth.address();
             format!(
-                "server {{ listen @{name} {listens}; protocol {protocol}; auth_http {}/{name}; {directives} }}",
-                auth.address()
+                "server {{ listen @{name} {header}; protocol {protocol}; auth_http {auth}/{name}; {directives} }}"
             )
         };
-        let servers_text: Vec<String> = servers.iter().map(server).collect();
-        let mail = format!(
-            "server_name proxy.example.test; set_real_ip_from 127.0.0.0/8; xclient off;\n{}",
-            servers_text.join("\n")
-        );
-        let proxy = Proxy::start(&Program::gatepost(env!("CARGO_BIN_EXE_gatepost")), &mail);
-        let chained = servers.iter().filter_map(|(name, _, _, next)| match next {
-            Next::Proxy(inner) => Some((*name, proxy.at(inner))),
-            _ => None,
-        });
-        outer.set(chained.collect()).expect("nobody else sets it");
+        let written: Vec<String> = servers.iter().map(server).collect();
+        let trust = "server_name proxy.example.test; set_real_ip_from 127.0.0.0/8; xclient off;";
+        let program = Program::gatepost(env!("CARGO_BIN_EXE_gatepost"));
+        let proxy = Proxy::start(&program, &format!("{trust}\n{}", written.join("\n")));
+        let target = |next: Next| match next {
+            Next::Dovecot(place) => place(&dovecot),
+            Next::Postfix(place) => place(&postfix),
+            Next::Inner(name) => proxy.at(name),
+        };
+        let known = servers.iter().map(|server| (server.0, target(server.3))).collect();
+        targets.set(known).expect("nobody else sets it");
         Self { dovecot, postfix, proxy, _auth: auth }
     }
 
@@ -123,19 +125,22 @@ impl Row {
     }
 }
 
-/// Where a server's clients go.
-enum Next {
-    Dovecot(fn(&Dovecot) -> SocketAddr),
-    Postfix(fn(&Postfix) -> SocketAddr),
-    Proxy(&'static str),
+/// An auth server that lets everybody in. Every server asks it by a path of its own name.
+fn each_to_its_own(targets: &Targets) -> AuthServer {
+    let targets = Arc::clone(targets);
+    AuthServer::start(move |request| {
+        let line = request.line();
+        let name = line.split(['/', ' ']).nth(2).unwrap_or_default();
+        auth_server::allow(targets.get().expect("the proxy has started")[name])
+    })
 }
 
 #[test]
 fn dovecot_knows_the_client_of_imap_by_id_or_by_a_header() {
     let row = Row::start(&[
-        ("id", "imap", "proxy_imap_id on;", Next::Dovecot(Dovecot::imap)),
-        ("v1", "imap", "proxy_protocol v1;", Next::Dovecot(Dovecot::headed_imap)),
-        ("v2", "imap", "proxy_protocol v2; proxy_imap_id on;", Next::Dovecot(Dovecot::headed_imap)),
+        Server("id", "imap", "proxy_imap_id on;", Next::Dovecot(Dovecot::imap)),
+        Server("v1", "imap", "proxy_protocol v1;", Next::Dovecot(Dovecot::headed_imap)),
+        Server("v2", "imap", "proxy_protocol v2; proxy_imap_id on;", Next::Dovecot(Dovecot::headed_imap)),
     ]);
     for (number, name) in ["id", "v1", "v2"].into_iter().enumerate() {
         row.imap(name, HEADER);
@@ -151,9 +156,9 @@ fn dovecot_knows_the_client_of_imap_by_id_or_by_a_header() {
 #[test]
 fn dovecot_knows_the_client_of_pop3_by_xclient_or_by_a_header() {
     let row = Row::start(&[
-        ("xclient", "pop3", "proxy_pop3_xclient on;", Next::Dovecot(Dovecot::pop3)),
-        ("v1", "pop3", "proxy_protocol v1;", Next::Dovecot(Dovecot::headed_pop3)),
-        ("v2", "pop3", "proxy_protocol v2;", Next::Dovecot(Dovecot::headed_pop3)),
+        Server("xclient", "pop3", "proxy_pop3_xclient on;", Next::Dovecot(Dovecot::pop3)),
+        Server("v1", "pop3", "proxy_protocol v1;", Next::Dovecot(Dovecot::headed_pop3)),
+        Server("v2", "pop3", "proxy_protocol v2;", Next::Dovecot(Dovecot::headed_pop3)),
     ]);
     for (number, name) in ["xclient", "v1", "v2"].into_iter().enumerate() {
         row.pop3(name, HEADER);
@@ -166,10 +171,10 @@ fn dovecot_knows_the_client_of_pop3_by_xclient_or_by_a_header() {
 #[test]
 fn dovecot_knows_the_client_behind_two_proxies() {
     let row = Row::start(&[
-        ("imap", "imap", "proxy_imap_id on;", Next::Proxy("imap_inner")),
-        ("imap_inner", "imap", "inner proxy_imap_id on;", Next::Dovecot(Dovecot::imap)),
-        ("pop3", "pop3", "proxy_pop3_xclient on;", Next::Proxy("pop3_inner")),
-        ("pop3_inner", "pop3", "inner proxy_pop3_xclient on;", Next::Dovecot(Dovecot::pop3)),
+        Server("imap", "imap", "proxy_imap_id on;", Next::Inner("imap_inner")),
+        Server("imap_inner", "imap", "proxy_imap_id on;", Next::Dovecot(Dovecot::imap)),
+        Server("pop3", "pop3", "proxy_pop3_xclient on;", Next::Inner("pop3_inner")),
+        Server("pop3_inner", "pop3", "proxy_pop3_xclient on;", Next::Dovecot(Dovecot::pop3)),
     ]);
     row.imap("imap", HEADER);
     row.dovecot_knows(&["imap-login", "rip=192.0.2.1,", "lip=198.51.100.2,"]);
@@ -205,9 +210,9 @@ fn a_dovecot_that_does_not_trust_the_proxy_lets_the_client_in_and_a_line_tells()
 #[test]
 fn postfix_knows_the_client_by_xclient_or_by_a_header() {
     let row = Row::start(&[
-        ("xclient", "smtp", "xclient on;", Next::Postfix(Postfix::smtp)),
-        ("v1", "smtp", "proxy_protocol v1; proxy_smtp_auth on;", Next::Postfix(Postfix::headed_smtp)),
-        ("v2", "smtp", "proxy_protocol v2; proxy_smtp_auth on;", Next::Postfix(Postfix::headed_smtp)),
+        Server("xclient", "smtp", "xclient on;", Next::Postfix(Postfix::smtp)),
+        Server("v1", "smtp", "proxy_protocol v1; proxy_smtp_auth on;", Next::Postfix(Postfix::headed_smtp)),
+        Server("v2", "smtp", "proxy_protocol v2; proxy_smtp_auth on;", Next::Postfix(Postfix::headed_smtp)),
     ]);
     for (number, name) in ["xclient", "v1", "v2"].into_iter().enumerate() {
         row.smtp(name, HEADER);

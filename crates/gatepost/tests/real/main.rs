@@ -14,3 +14,5 @@ mod python;
 mod stage;
 mod submission;
 mod sync;
+mod testssl;
+mod tls;

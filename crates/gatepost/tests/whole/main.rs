@@ -1,4 +1,4 @@
-//! The real binary over real sockets: whole sessions, hostile peers, a thousand clients, the process itself.
+//! The real binary over real sockets: whole sessions, TLS, hostile peers, a thousand clients, the process itself.
 //!
 //! One test binary, because each of them is linked on its own. What the peers say is spelled out in every test; the rig
 //! knows no protocol.
@@ -9,3 +9,4 @@ mod identity;
 mod many;
 mod sessions;
 mod stage;
+mod tls;

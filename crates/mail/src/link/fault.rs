@@ -8,6 +8,7 @@ use rustls::{AlertDescription, Error, PeerIncompatible};
 
 use crate::log::Escaped;
 use crate::settings::log::Level;
+use crate::tls::ClientTls;
 use crate::trouble::level_of;
 
 /// Why there is no TLS connection.
@@ -145,6 +146,9 @@ impl fmt::Display for OpenSsl<'_> {
             }
             f.write_str(": ")?;
         }
+        if let Some(error) = ClientTls::verify_error(self.0) {
+            return write!(f, "{error}");
+        }
         // It may quote names of the peer's certificate.
         write!(f, "{}", Escaped(self.0.to_string().replace('"', "'").as_bytes()))
     }
@@ -155,7 +159,8 @@ fn reason(error: &Error) -> Option<&'static str> {
     use PeerIncompatible::{
         NoCipherSuitesInCommon, NoKxGroupsInCommon, NoSignatureSchemesInCommon,
         ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig,
-        SupportedVersionsExtensionRequired, Tls12NotOffered, Tls12NotOfferedOrEnabled,
+        SignatureAlgorithmsExtensionRequired, SupportedVersionsExtensionRequired, Tls12NotOffered,
+        Tls12NotOfferedOrEnabled,
     };
     Some(match error {
         Error::NoApplicationProtocol => "error:0A0000EB:SSL routines::no application protocol",
@@ -168,10 +173,12 @@ fn reason(error: &Error) -> Option<&'static str> {
         Error::PeerIncompatible(NoSignatureSchemesInCommon) => {
             "error:0A000076:SSL routines::no suitable signature algorithm"
         }
+        // Clients of TLS 1.1 and before have no such extension, and are asked for it first.
         Error::PeerIncompatible(
             ServerDoesNotSupportTls12Or13
             | ServerTlsVersionIsDisabledByOurConfig
             | SupportedVersionsExtensionRequired
+            | SignatureAlgorithmsExtensionRequired
             | Tls12NotOffered
             | Tls12NotOfferedOrEnabled,
         ) => "error:0A000102:SSL routines::unsupported protocol",

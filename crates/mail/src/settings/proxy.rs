@@ -165,7 +165,7 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "on | off",
             "on",
             "Whether the XCLIENT command tells SMTP upstreams who the client is: ADDR, LOGIN and NAME, and of \
-             PORT, PROTO, HELO, DESTADDR and DESTPORT those that the upstream announces.",
+             PORT, PROTO, HELO, DESTADDR, DESTPORT, SESSION and TTL those that the upstream announces.",
         ),
         |b, a| b.xclient.set(a, Args::flag),
     ),

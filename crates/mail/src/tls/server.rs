@@ -81,8 +81,12 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn assemble(self, choices: Choices, tls12: Vec<SupportedCipherSuite>) -> Result<ServerTls, Mistake> {
         let clock = &self.environment.lasting.clock;
+        let versions = choices.protocols.supported();
+        // rustls takes any suite of TLS 1.3 that both know for a sign that the client can verify every type of
+        // certificate, even if that version is not spoken.
+        let spoken = |suite: &SupportedCipherSuite| versions.contains(&suite.version());
         let provider = CryptoProvider {
-            cipher_suites: [choices.tls13, tls12].concat(),
+            cipher_suites: [choices.tls13, tls12].concat().into_iter().filter(spoken).collect(),
             kx_groups: choices.groups,
             ..aws_lc_rs::default_provider()
         };
@@ -90,7 +94,7 @@ impl Assembly<'_> {
         let context = context(&certificates, self.clients.as_ref());
         let (verifier, policy) = Clients::split(self.clients, self.settings, clock);
         let mut config = ServerConfig::builder_with_details(provider.into(), Arc::clone(clock))
-            .with_protocol_versions(&choices.protocols.supported())?
+            .with_protocol_versions(&versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates);
         config.alpn_protocols = vec![self.settings.protocol.name().into()];

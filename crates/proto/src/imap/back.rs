@@ -128,6 +128,7 @@ impl Back {
 
     /// The line that was waited for ends at `end` of the input. An outcome ends the dialogue.
     fn proceed(&mut self, end: usize, input: &mut BytesMut, output: &mut BytesMut) -> Option<Outcome> {
+        let in_clear = self.is_in_clear();
         let state = match std::mem::replace(&mut self.state, State::Over) {
             State::Starttls(identity) => return self.secure(identity, end, input),
             State::Completion | State::Over => {
@@ -140,7 +141,11 @@ impl Back {
         }
         // What is there already was not said in answer to what is going to be sent.
         if !is_untagged(&input[end..]) {
-            return Some(Outcome::Refused { reply: input.split().freeze(), shown_from: end });
+            return Some(if in_clear {
+                Outcome::no_tls(input)
+            } else {
+                Outcome::Refused { reply: input.split().freeze(), shown_from: end }
+            });
         }
         let _ = input.split_to(end);
         self.passed = 0;
@@ -171,7 +176,7 @@ impl Back {
                 self.state = State::Id(identity);
             }
             State::Greeting(identity) | State::Secured(identity) | State::Id(identity) => {
-                self.login(identity, output)?
+                self.login(identity, output)?;
             }
             State::User(user, password) => {
                 write(output, &[&user, b" ", &literal(password.expose())]);

@@ -95,8 +95,9 @@ impl Back {
         }
     }
 
+    /// What comes behind the greeting in clear was not said in answer to anything.
     fn stls(&mut self, identity: Identity, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if !input.starts_with(b"+OK") {
+        if !input.starts_with(b"+OK") || !is_single_line(input) {
             return Want::Answer(Outcome::no_tls(input));
         }
         input.clear();
@@ -281,6 +282,7 @@ mod tests {
             securing().trades("+OK\r\n", "STLS\r\n").sends(reply).asks(no_tls(reply)).check();
         }
         let injected = "+OK begin\r\n+OK logged in\r\n";
+        securing().sends(injected).asks(no_tls(injected)).check_uncut();
         securing().trades("+OK\r\n", "STLS\r\n").sends(injected).asks(no_tls(injected)).check_uncut();
     }
 

@@ -8,6 +8,7 @@ use super::Settings;
 use super::command::{self, MOST_ARGUMENTS, Verb};
 use super::reply;
 use crate::client::Client;
+use crate::forwarded::attribute;
 use crate::line::{Command, Malformed};
 use crate::line_front::{LineFront, Reaction, Speech};
 use crate::sasl::Exchange;
@@ -134,8 +135,8 @@ impl Pop3 {
                 return Reaction::Upgrade;
             }
             (Verb::Xclient, attributes) => {
-                for attribute in attributes {
-                    client.forwarded.read_xclient(attribute);
+                for (name, value) in attributes.iter().filter_map(|text| attribute(text)) {
+                    client.forwarded.read_xclient(name, value);
                 }
                 reply::ok(output);
             }

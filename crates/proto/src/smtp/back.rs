@@ -23,6 +23,10 @@ pub struct Facts {
     pub client: Option<SocketAddr>,
     /// Where the client has connected to; `None` for a unix socket.
     pub server: Option<SocketAddr>,
+    /// The name of the session at all proxies.
+    pub session: Option<Bytes>,
+    /// How many proxies the client may still pass.
+    pub ttl: Option<u8>,
     /// The client's host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     pub host: String,
     /// The argument of the client's last HELO or EHLO; empty if there was none.
@@ -105,11 +109,12 @@ impl Back {
 
     /// All of `input` is the reply to the last command.
     fn reply(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Want<Outcome> {
-        if !self.state.accepts(input) {
+        let in_clear = self.starttls;
+        // What comes behind a reply in clear was not said in answer to anything.
+        if !self.state.accepts(input) || in_clear && !is_one_reply(input) {
             let unannounced = self.state == State::Xclient && self.announced.is_none();
             self.snub = unannounced.then_some(Snub::Xclient);
             self.state = State::Over;
-            let in_clear = self.starttls;
             return Want::Answer(if in_clear { Outcome::no_tls(input) } else { Outcome::refused(input) });
         }
         let reply = input.split().freeze();
@@ -247,6 +252,13 @@ impl Dialogue for Back {
     }
 }
 
+/// Whether `reply` is one reply (RFC 5321, section 4.2.1) and not several.
+fn is_one_reply(reply: &[u8]) -> bool {
+    let ends = |line: &[u8]| line.get(3) != Some(&b'-');
+    let lines = reply.strip_suffix(b"\r\n").unwrap_or(reply).split(|&byte| byte == b'\n');
+    lines.filter(|line| ends(line)).count() == 1
+}
+
 const fn verb(extended: bool) -> &'static [u8] {
     if extended { b"EHLO " } else { b"HELO " }
 }
@@ -263,6 +275,8 @@ mod tests {
             server_name: "mx.example".to_owned(),
             client: Some(SocketAddr::from(([192, 0, 2, 1], 4711))),
             server: Some(SocketAddr::from(([198, 51, 100, 2], 25))),
+            session: Some(Bytes::from_static(b"s+1")),
+            ttl: Some(4),
             host: "[UNAVAILABLE]".to_owned(),
             helo: Bytes::from_static(b"c"),
             esmtp: true,
@@ -344,6 +358,10 @@ mod tests {
         asked().sends("454 later\r\n").asks(no_tls("454 later\r\n")).check();
         asked().sends("235 in\r\n").asks(no_tls("235 in\r\n")).check();
         let injected = "220 go\r\n250 be\r\n";
+        securing().sends(injected).asks(no_tls(injected)).check_uncut();
+        let injected = "250-be\r\n250 STARTTLS\r\n220 go\r\n";
+        greeted().sends(injected).asks(no_tls(injected)).check_uncut();
+        let injected = "220 go\r\n250 be\r\n";
         asked().sends(injected).asks(no_tls(injected)).check_uncut();
     }
 
@@ -397,7 +415,8 @@ mod tests {
         let plain = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]";
         for (announced, further) in [
             ("250-XCLIENT", ""),
-            ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME TTL", ""),
+            ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME", ""),
+            ("250-XCLIENT TTL SESSION", " SESSION=s+2B1 TTL=4"),
             ("250-XCLIENTS PORT", ""),
             ("250-X PORT", ""),
             ("250-XCLIENT NAME ADDR PORT", " PORT=4711"),

@@ -1,4 +1,5 @@
-//! XCLIENT (<https://www.postfix.org/XCLIENT_README.html>): what an upstream is told about the client.
+//! XCLIENT (<https://www.postfix.org/XCLIENT_README.html>): what an upstream is told about the client, and what a
+//! proxy says of its client to us.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -6,13 +7,14 @@ use std::net::IpAddr;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::back::Facts;
+use crate::forwarded::{Forwarded, LONGEST_NAME, attribute};
 use crate::line::write;
-
-/// The longest domain name of SMTP, bytes (RFC 5321, section 4.5.3.1.2). A longer HELO would only make the line too long.
-const LONGEST_NAME: usize = 255;
 
 /// The extension, in replies to EHLO.
 const KEYWORD: &[u8] = b"XCLIENT";
+
+/// What we understand. A client says HELO and EHLO itself, and logs in itself.
+pub(super) const UNDERSTOOD: &[u8] = b"XCLIENT ADDR PORT NAME SESSION TTL";
 
 /// The attributes that an upstream has announced for XCLIENT: the text behind the keyword.
 #[derive(Debug, Clone)]
@@ -57,8 +59,9 @@ pub(super) fn command(facts: &Facts, announced: Option<&Announced>, output: &mut
 }
 
 /// What the originals do not send. A unix socket has no address.
-fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 5] {
+fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 7] {
     let text = |text: String| Cow::Owned(text.into_bytes());
+    // A longer name than there can be would only make the line too long.
     let helo = Some(&facts.helo).filter(|helo| (1..=LONGEST_NAME).contains(&helo.len()));
     [
         ("PORT", facts.client.map(|client| text(client.port().to_string()))),
@@ -66,6 +69,8 @@ fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 5] {
         ("HELO", helo.map(|helo| Cow::Borrowed(&helo[..]))),
         ("DESTADDR", facts.server.map(|server| text(address(Some(server.ip()))))),
         ("DESTPORT", facts.server.map(|server| text(server.port().to_string()))),
+        ("SESSION", facts.session.as_deref().map(Cow::Borrowed)),
+        ("TTL", facts.ttl.map(|ttl| text(ttl.to_string()))),
     ]
 }
 
@@ -75,6 +80,27 @@ fn address(ip: Option<IpAddr>) -> String {
         Some(IpAddr::V6(ip)) => format!("IPV6:{ip}"),
         None => "unix:".to_owned(),
     }
+}
+
+/// Takes over what the attributes of a command say. What cannot be read says nothing.
+pub(super) fn read(attributes: &[&[u8]], forwarded: &mut Forwarded) {
+    for (name, value) in attributes.iter().filter_map(|text| attribute(text)) {
+        if let Some(value) = plain(value) {
+            forwarded.read_xclient(name, &value);
+        }
+    }
+}
+
+/// What an xtext stands for.
+fn plain(xtext: &[u8]) -> Option<Vec<u8>> {
+    let mut pieces = xtext.split(|&byte| byte == b'+');
+    let mut plain = pieces.next()?.to_vec();
+    for piece in pieces {
+        let code = str::from_utf8(piece.get(..2)?).ok()?;
+        plain.push(u8::from_str_radix(code, 16).ok()?);
+        plain.extend_from_slice(&piece[2..]);
+    }
+    Some(plain)
 }
 
 /// xtext (RFC 3461, section 4), where the originals encode 0x7F and all above it too.

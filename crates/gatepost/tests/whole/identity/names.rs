@@ -32,7 +32,9 @@ fn told(dns: &DnsServer, name: &str) -> Told {
     let host = value(&stage.auth.request(0), "Client-Host");
     let received = String::from_utf8_lossy(&stage.backend.finished(0)).into_owned();
     let xclient = received.lines().find(|line| line.starts_with("XCLIENT")).unwrap_or_default().to_owned();
-    Told { host, xclient, log: stage.proxy.log() }
+    // The log is written in order, and this line comes after those about the name.
+    let log = stage.proxy.wait_for_log("client logged in");
+    Told { host, xclient, log }
 }
 
 #[test]

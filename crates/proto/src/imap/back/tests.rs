@@ -88,6 +88,9 @@ fn without_tls_nothing_is_said_and_nothing_is_passed_on() {
     for greeting in ["* PREAUTH hi\r\n", "* BYE no\r\n", "TLS OK\r\n"] {
         securing().sends(greeting).asks(no_tls(greeting)).check();
     }
+    for injected in ["* OK\r\nTLS OK\r\n", "* OK\r\na OK in\r\n"] {
+        securing().sends(injected).asks(no_tls(injected)).check_uncut();
+    }
     let asked = || securing().trades("* OK\r\n", "TLS STARTTLS\r\n");
     for reply in ["TLS NO\r\n", "TLS BAD unknown\r\n", "a OK in\r\n", "* BYE\r\n", "* PREAUTH\r\n", "+\r\n"] {
         asked().sends(reply).asks(no_tls(reply)).check();
@@ -219,6 +222,7 @@ fn introduced() -> Back {
         server: "192.0.2.2:143".parse().ok().into(),
         ttl: Some(4),
         session: Some(Bytes::from_static(b"s")),
+        name: None,
     };
     Back::new(tag("a"), identity(b"u", b"p"), LIMIT).introducing(&client)
 }

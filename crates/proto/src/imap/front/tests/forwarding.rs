@@ -31,6 +31,7 @@ fn a_trusted_proxy_says_who_the_client_is() {
         server: "[2001:db8::2]:143".parse().ok().into(),
         ttl: Some(3),
         session: Some(Bytes::from_static(b"a/b+c=")),
+        name: None,
     };
     proxy()
         .sends("a ID (\"x-originating-ip\" \"192.0.2.1\" \"X-Originating-Port\" {4}\r\n")
