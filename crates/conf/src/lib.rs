@@ -39,6 +39,6 @@ pub use parser::{parse_file, parse_text};
 pub use position::Position;
 pub use reference::{Chapter, chapter};
 pub use setting::{List, Mask, Once, Setting};
-pub use source::{Source, Sources, read_file};
+pub use source::{Source, Sources};
 pub use statement::{Block, Statement};
 pub use word::Word;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::fault::{Fault, Mistake};
-use crate::include;
 use crate::lexer::{Lexer, Token};
 use crate::position::Position;
 use crate::source::{Source, Sources};
@@ -105,7 +104,7 @@ impl Parser<'_> {
         let [name] = include.args.as_slice() else {
             return Err(Fault::at(Mistake::ArgumentCount(include.name.clone()), &include.at));
         };
-        for path in include::files(name, &self.base) {
+        for path in self.sources.matching(name, &self.base) {
             let source = self.open_include(&path, depth).map_err(|mistake| match mistake {
                 // The originals find out too late to know the line.
                 Mistake::Read { .. } => Fault::nowhere(mistake),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A place in the configuration, as messages show it: `/etc/gatepost.conf:12`, or `command line`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Position {
     /// A line of a file.
     File {

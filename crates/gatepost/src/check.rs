@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use conf::Sources;
 use mail::address::Endpoint;
+use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::listener::Bound;
 use mail::settings::Listen;
@@ -47,7 +48,7 @@ pub(crate) fn test(
         }
         Ok(configuration) => {
             syntax_is_ok();
-            let tried = rehearse(configuration, flavour, console);
+            let tried = rehearse(configuration, &loaded.files, flavour, console);
             if let Err(error) = &tried {
                 console.say(Level::Emerg, Reason(error));
             }
@@ -67,7 +68,12 @@ pub(crate) fn test(
 }
 
 /// Does what a start does, and undoes what would be in its way.
-fn rehearse(configuration: &Configuration, flavour: Flavour, console: &Console) -> Result<(), StartError> {
+fn rehearse(
+    configuration: &Configuration,
+    files: &Files,
+    flavour: Flavour,
+    console: &Console,
+) -> Result<(), StartError> {
     let Configuration { process, mail } = configuration;
     let logs = OpenLogs::open(process, mail)?;
     if let Some(pid) = &process.pid {
@@ -76,7 +82,8 @@ fn rehearse(configuration: &Configuration, flavour: Flavour, console: &Console) 
     for listen in &mail.listens {
         rehearse_listen(listen)?;
     }
-    start::build(mail, &logs, &start::makings(flavour).map_err(StartError::Threads)?, console)?;
+    let makings = start::rehearsal(flavour).map_err(StartError::Threads)?;
+    start::build(mail, &logs, &makings, files, |warning| console.say(Level::Warn, warning))?;
     Ok(())
 }
 

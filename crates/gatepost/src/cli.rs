@@ -24,7 +24,7 @@ pub(crate) enum Invocation {
 }
 
 /// Options, as given.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// What to show first.
     pub(crate) show: Show,
@@ -61,6 +61,8 @@ pub(crate) struct Show {
     pub(crate) modules: bool,
     /// `--build-env`: the environment of the build.
     pub(crate) environment: bool,
+    /// `--log-filters`: what `filter=` can look at.
+    pub(crate) log_filters: bool,
 }
 
 impl Show {
@@ -117,9 +119,6 @@ pub(crate) enum UsageError {
     /// A word that is no log level.
     #[error("invalid log level: \"{0}\"")]
     Level(String),
-    /// An option of the originals for something that does not exist here.
-    #[error("option \"{0}\" is not supported")]
-    Unsupported(&'static str),
 }
 
 impl UsageError {
@@ -127,7 +126,7 @@ impl UsageError {
     pub(crate) fn shows_help(&self, flavour: Flavour) -> bool {
         match self {
             Self::Invalid(_) | Self::Incomplete(_) | Self::Level(_) => flavour != Flavour::Nginx,
-            Self::NoValue { .. } | Self::Unsupported(_) => false,
+            Self::NoValue { .. } => false,
         }
     }
 }
@@ -206,7 +205,7 @@ impl Options {
             // Any word that begins like this, as in the originals.
             [b'h' | b'?', ..] => return Ok(Next::Help),
             b"build-env" => self.show.environment = true,
-            b"log-filters" => return Err(UsageError::Unsupported("--log-filters")),
+            b"log-filters" => self.show.log_filters = true,
             _ => match name.strip_prefix(b"log-level=") {
                 Some(word) => self.level = Some(level(word)?),
                 None => return Err(UsageError::Invalid(format!("--{}", lossy(name)))),
@@ -285,21 +284,11 @@ fn no_value(letter: u8) -> UsageError {
 
 /// A level of `error_log`; those of single subsystems are `debug` here.
 fn level(word: &[u8]) -> Result<Level, UsageError> {
-    const ALL: [Level; 8] = [
-        Level::Emerg,
-        Level::Alert,
-        Level::Crit,
-        Level::Error,
-        Level::Warn,
-        Level::Notice,
-        Level::Info,
-        Level::Debug,
-    ];
     const SUBSYSTEMS: [&[u8]; 7] = [b"core", b"alloc", b"mutex", b"event", b"http", b"mail", b"stream"];
     if word.strip_prefix(b"debug_").is_some_and(|subsystem| SUBSYSTEMS.contains(&subsystem)) {
         return Ok(Level::Debug);
     }
-    let named = ALL.into_iter().find(|level| level.name().as_bytes() == word);
+    let named = Level::ALL.into_iter().find(|level| level.name().as_bytes() == word);
     named.ok_or_else(|| UsageError::Level(lossy(word)))
 }
 

@@ -4,14 +4,13 @@ use std::fmt;
 use std::io::{self, Write};
 
 use conf::{Severity, Warning};
-use mail::event::Errno;
 use mail::flavour::Flavour;
 use mail::log::Log;
-use mail::settings::ErrorLog;
 use mail::settings::log::{Destination, Level};
 
-use crate::logs::Logs;
+use crate::logs;
 use crate::settings::Rejected;
+use crate::start::Reason;
 
 /// The least severe level that standard error is bothered with (as the originals).
 const LOUD: Level = Level::Warn;
@@ -26,15 +25,15 @@ pub(crate) struct Console {
 
 impl Console {
     /// Opens the start-up log, or complains and goes on without it.
-    pub(crate) fn open(flavour: Flavour, destination: Destination, level: Level) -> Self {
-        let is_stderr = destination == Destination::Stderr;
-        let opened = Logs::default().open(&[ErrorLog { destination, level }]);
-        let failed = opened.as_ref().err().map(ToString::to_string);
-        let errno = opened.as_ref().err().and_then(|error| error.source.raw_os_error());
-        let console = Self { flavour, log: opened.unwrap_or_default(), is_stderr };
-        if let Some(error) = failed {
-            let suffix = Errno(errno);
-            console.say(Level::Alert, format_args!("could not open error log file: {error}{suffix}"));
+    pub(crate) fn open(flavour: Flavour, destination: &Destination, level: Level) -> Self {
+        let is_stderr = *destination == Destination::Stderr;
+        let (log, failed) = match logs::open_startup(destination, level) {
+            Ok(log) => (log, None),
+            Err(error) => (Log::default(), Some(error)),
+        };
+        let console = Self { flavour, log, is_stderr };
+        if let Some(error) = &failed {
+            console.say(Level::Alert, format_args!("could not open error log file: {}", Reason(error)));
         }
         console
     }

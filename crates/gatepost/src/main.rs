@@ -1,21 +1,30 @@
 //! gatepost: the process around the mail proxy.
 //!
 //! What happens, in order: the command line is understood, the configuration read and checked, everything opened that
-//! needs privileges, privileges given up, threads started that serve, signals obeyed until they end.
+//! needs privileges, a worker started that gives them up and serves, signals obeyed until it ends.
 
+mod bundle;
+mod channel;
 mod check;
 mod cli;
 mod console;
-mod control;
-mod daemon;
 mod defaults;
 mod demo;
 mod help;
+mod launch;
 mod logs;
+mod master;
+mod notify;
 mod pidfile;
+mod prepare;
 mod serve;
+mod serving;
 mod settings;
+mod signals;
+mod single;
+mod sockets;
 mod start;
+mod worker;
 
 use std::env;
 use std::path::Path;
@@ -27,13 +36,19 @@ use nix::sys::signal::{self, Signal};
 
 use crate::cli::{Invocation, Options, Task, UsageError};
 use crate::console::Console;
+use crate::launch::Launch;
 use crate::pidfile::PidFile;
-use crate::settings::{Loaded, Machine, Request};
+use crate::prepare::Program;
+use crate::settings::Loaded;
 use crate::start::Reason;
 
 fn main() -> ExitCode {
+    if worker::is_worker() {
+        return worker::main();
+    }
     let mut words = env::args_os();
-    let flavour = words.next().map_or(Flavour::default(), |name| Flavour::from_program(Path::new(&name)));
+    let launch = Launch::this(words.next());
+    let flavour = Flavour::from_program(Path::new(&launch.name));
     match cli::parse(flavour, words) {
         Err(error) => misused(flavour, &error),
         Ok(Invocation::Help) => {
@@ -41,7 +56,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Invocation::Demo) => demo::main(),
-        Ok(Invocation::Run(options)) => run(flavour, &options),
+        Ok(Invocation::Run(options)) => run(flavour, launch, &options),
     }
 }
 
@@ -53,19 +68,23 @@ fn misused(flavour: Flavour, error: &UsageError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(flavour: Flavour, options: &Options) -> ExitCode {
-    show(flavour, options);
+fn run(flavour: Flavour, launch: Launch, options: &Options) -> ExitCode {
+    if !launch.stays() {
+        show(flavour, options);
+    }
     let task = options.task();
     if task == Task::Exit {
         return ExitCode::SUCCESS;
     }
     let level = options.level.unwrap_or(Level::Notice);
-    let console = Console::open(flavour, options.error_log(flavour), level);
-    let file = options.configuration(flavour);
-    let loaded = load(flavour, options, &file);
+    let console = Console::open(flavour, &options.error_log(flavour), level);
+    let program = Program::new(flavour, options);
+    let loaded = program.load();
     match task {
-        Task::Test => exit_code(check::test(&loaded, &file, options, flavour, &console)),
-        Task::Serve => serve::main(loaded, flavour, &console),
+        Task::Test => {
+            exit_code(check::test(&loaded, &options.configuration(flavour), options, flavour, &console))
+        }
+        Task::Serve => serve::main(loaded, program, launch, &console),
         Task::Exit | Task::ListModules => exit_code(list_modules(&loaded, &console)),
         Task::Signal(signal) => exit_code(send(signal, &loaded, &console)),
     }
@@ -89,18 +108,9 @@ fn show(flavour: Flavour, options: &Options) {
     if show.environment {
         console::print_text(&help::environment(flavour));
     }
-}
-
-fn load(flavour: Flavour, options: &Options, file: &Path) -> Loaded {
-    let prefix = options.prefix(flavour);
-    settings::load(&Request {
-        flavour,
-        file,
-        prefix: &prefix,
-        directives: options.directives.as_deref(),
-        error_log: options.error_log(flavour),
-        machine: Machine::this(),
-    })
+    if show.log_filters {
+        console::print_text(&help::log_filters());
+    }
 }
 
 fn list_modules(loaded: &Loaded, console: &Console) -> bool {

@@ -1,11 +1,26 @@
 //! The pid file: written at start, read by `-s`, removed at the end.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
+
+use crate::settings::Process;
+use crate::start::StartError;
+
+/// What is put behind the name while a new program has its own file there.
+const OLD: &str = ".oldbin";
+
+/// Writes the pid file that `process` asks for, if it does.
+pub(crate) fn of(process: &Process) -> Result<Option<PidFile>, StartError> {
+    let Some(path) = &process.pid else { return Ok(None) };
+    let written = PidFile::write(path);
+    written.map(Some).map_err(StartError::call(format!("open() \"{}\"", path.display())))
+}
 
 /// The pid file of this process; it is removed when this is dropped.
 #[derive(Debug)]
@@ -48,6 +63,28 @@ impl PidFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
+    /// Makes room for the file of a new program: `.oldbin` is put behind the name (as the originals).
+    pub(crate) fn make_old(&mut self) -> io::Result<()> {
+        let mut old = self.path.clone().into_os_string();
+        old.push(OLD);
+        self.rename(old.into())
+    }
+
+    /// Takes the name back.
+    pub(crate) fn make_current(&mut self) -> io::Result<()> {
+        let old = self.path.as_os_str().as_encoded_bytes();
+        match old.strip_suffix(OLD.as_bytes()) {
+            Some(current) => self.rename(Path::new(OsStr::from_bytes(current)).to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn rename(&mut self, to: PathBuf) -> io::Result<()> {
+        fs::rename(&self.path, &to)?;
+        self.path = to;
+        Ok(())
+    }
+
     /// The process that `path` names.
     pub(crate) fn read(path: &Path) -> Result<Pid, ReadError> {
         let text =
@@ -82,6 +119,23 @@ mod tests {
         assert_eq!(PidFile::read(&path).unwrap(), Pid::this());
         drop(pid_file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_makes_room_for_that_of_a_new_program_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("gatepost.pid"), dir.path().join("gatepost.pid.oldbin"));
+        let mut pid_file = PidFile::write(&path).unwrap();
+        pid_file.make_old().unwrap();
+        assert!(!path.exists() && old.exists());
+        let newer = PidFile::write(&path).unwrap();
+        drop(newer);
+        pid_file.make_current().unwrap();
+        pid_file.make_current().unwrap();
+        assert_eq!(PidFile::read(&path).unwrap(), Pid::this());
+        pid_file.make_old().unwrap();
+        drop(pid_file);
+        assert!(!path.exists() && !old.exists());
     }
 
     #[test]

@@ -6,15 +6,17 @@
 mod events;
 mod process;
 mod reference;
+mod worker;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use conf::{
-    Block, Disk, Fault, Mistake, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
+    Block, Disk, Fault, Mistake, Names, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
 };
 use mail::address::written;
+use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::settings::log::{Destination, LOG};
 use mail::settings::{Mail, Surroundings};
@@ -22,6 +24,7 @@ use mail::settings::{Mail, Surroundings};
 use self::process::{MAIN, MainBlock};
 
 pub(crate) use self::process::{Account, Process};
+pub(crate) use self::worker::{Affinity, OF_SYSTEMD, Sandbox, Variable};
 
 /// What a configuration says, with every question settled.
 #[derive(Debug)]
@@ -85,6 +88,10 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<Warning>,
     /// The files that it consists of, in the order in which they were first read.
     pub(crate) sources: Sources,
+    /// The host names in it.
+    pub(crate) names: Names,
+    /// The files that directives name, as far as they have been read.
+    pub(crate) files: Files,
 }
 
 /// A configuration that cannot be used.
@@ -126,16 +133,28 @@ struct TooFewFiles {
 ///
 /// Host names in `listen` are resolved by the system, and wait for it.
 pub(crate) fn load(request: &Request<'_>) -> Loaded {
-    let mut sources = Sources::new();
+    load_from(request, Sources::new(), written::names(), Files::on_disk())
+}
+
+/// Reads and checks a configuration that consists of `sources`, with the names and files of `names` and `files`.
+pub(crate) fn load_from(request: &Request<'_>, mut sources: Sources, names: Names, files: Files) -> Loaded {
     let warnings = Warnings::new();
     let around = request.surroundings();
-    let outcome = read(request, &around, &mut sources, &warnings)
-        .map_err(|fault| Rejected { fault, phase: Phase::Syntax })
-        .and_then(|main| {
-            resolve(&main, request, &around, &warnings)
-                .map_err(|fault| Rejected { fault, phase: Phase::Meaning })
-        });
-    Loaded { outcome, warnings: warnings.into_vec(), sources }
+    let outcome =
+        read(request, &around, &mut sources, &World { warnings: &warnings, names: &names, files: &files })
+            .map_err(|fault| Rejected { fault, phase: Phase::Syntax })
+            .and_then(|main| {
+                resolve(&main, request, &around, &warnings)
+                    .map_err(|fault| Rejected { fault, phase: Phase::Meaning })
+            });
+    Loaded { outcome, warnings: warnings.into_vec(), sources, names, files }
+}
+
+/// What statements meet when they are applied.
+struct World<'a> {
+    warnings: &'a Warnings,
+    names: &'a Names,
+    files: &'a Files,
 }
 
 /// The first phase: the text of `-g`, then the file.
@@ -143,11 +162,12 @@ fn read(
     request: &Request<'_>,
     around: &Surroundings,
     sources: &mut Sources,
-    warnings: &Warnings,
+    world: &World<'_>,
 ) -> Result<MainBlock, Fault> {
     let vocabulary = vocabulary();
-    let disk = Disk { directory: &around.directory, read: &conf::read_file };
-    let reading = Reading { vocabulary: &vocabulary, warnings, names: &written::names(), disk };
+    let read = |path: &Path| Ok(world.files.read(path)?.to_vec());
+    let disk = Disk { directory: &around.directory, read: &read };
+    let reading = Reading { vocabulary: &vocabulary, warnings: world.warnings, names: world.names, disk };
     let mut main = MainBlock::new(request.machine.superuser);
     if let Some(text) = request.directives {
         main.read(&conf::parse_text(text.as_bytes(), &around.directory, sources), &reading)?;
@@ -167,6 +187,9 @@ fn resolve(
     let events = written.events.value().ok_or_else(|| whole(WholeMistake::NoEvents))?;
     let process = Process::resolve(written, events, request, around)?;
     let mail = written.mail.resolve(around)?;
+    if let Some(notice) = written.notice(&request.machine) {
+        warnings.add(notice, None);
+    }
     let connections = process.connections;
     // Angie makes its mail sockets later and so does not count them.
     let sockets = if request.flavour == Flavour::Nginx { mail.listens.len() } else { 0 };
@@ -203,6 +226,7 @@ impl Request<'_> {
             directory: self.file.parent().map_or_else(PathBuf::new, Path::to_owned),
             prefix: self.prefix.to_owned(),
             host_name: self.machine.host_name.clone(),
+            flavour: self.flavour,
         }
     }
 }

@@ -3,35 +3,35 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
 use mail::dns::Zones;
 use mail::event::Errno;
+use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
-use mail::listener::{Bound, OpenError};
+use mail::listener::OpenError;
 use mail::log::Log;
 use mail::settings::log::Level;
-use mail::settings::{ErrorLog, Listen, Mail};
+use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
-use nix::errno::Errno as SystemErrno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
-use tokio::time::sleep;
 
-use crate::console::Console;
+use crate::help;
 use crate::logs::{self, Logs};
-use crate::settings::{Account, Process};
+use crate::settings::{Account, Process, Rejected};
 
-/// How often a socket is tried to be bound, and how long to wait in between (as the originals).
-const TRIES: usize = 5;
-const PAUSE: Duration = Duration::from_millis(500);
+/// Takes what is to be said: to the console at a start, to the log later.
+pub(crate) type Say<'a> = &'a dyn Fn(Level, &dyn fmt::Display);
 
 /// Why the program does not start although its configuration is right.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
+    /// The configuration is wrong.
+    #[error("{}", .0.fault)]
+    Rejected(Box<Rejected>),
     /// A log cannot be opened.
     #[error(transparent)]
     Log(#[from] logs::OpenError),
@@ -47,6 +47,9 @@ pub(crate) enum StartError {
     /// The threads that verify passwords do not start.
     #[error("starting threads failed")]
     Threads(#[source] io::Error),
+    /// The first worker has said why in the log.
+    #[error("the worker process cannot work")]
+    Worker,
     /// A system call failed.
     #[error("{call} failed")]
     Call {
@@ -76,6 +79,7 @@ impl fmt::Display for Reason<'_> {
 }
 
 /// All logs of a configuration, opened.
+#[derive(Debug)]
 pub(crate) struct OpenLogs {
     /// For USR1.
     pub(crate) logs: Logs,
@@ -88,14 +92,23 @@ pub(crate) struct OpenLogs {
 impl OpenLogs {
     /// Opens every log; a server without any of its own uses that of the main context.
     pub(crate) fn open(process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
-        let mut logs = Logs::default();
-        let outer = Arc::new(logs.open(&process.error_logs)?);
-        let mut server = |own: &[ErrorLog]| match own {
-            [] => Ok(Arc::clone(&outer)),
-            own => logs.open(own).map(Arc::new),
+        Self::within(Logs::default(), process, mail)
+    }
+
+    /// Finds every log in `logs`.
+    pub(crate) fn within(mut logs: Logs, process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
+        let outer = logs.open(&process.error_logs)?;
+        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+            let own = match core.error_logs.as_slice() {
+                [] => outer.clone(),
+                own => logs.open(own)?,
+            };
+            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
         };
-        let servers = mail.servers.iter().map(|it| server(&it.core.error_logs)).collect::<Result<_, _>>()?;
-        Ok(Self { logs, main: outer, servers })
+        let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
+        let opened = Self { logs, main: Arc::new(outer), servers };
+        opened.logs.complain_to(&opened.main);
+        Ok(opened)
     }
 }
 
@@ -110,51 +123,32 @@ pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
     })
 }
 
-/// Puts the servers to work, with what looks wrong in users files said on `console`.
+/// Makings for a generation that serves nobody: to see whether it can be made.
+pub(crate) fn rehearsal(flavour: Flavour) -> io::Result<Makings> {
+    Ok(Makings {
+        flavour,
+        resolver: Arc::new(SystemResolver),
+        zones: Zones::default(),
+        lasting: Lasting::new(),
+        verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
+    })
+}
+
+/// Puts the servers to work; `warn` hears of what looks wrong in users files.
 pub(crate) fn build(
     mail: &Mail,
     logs: &OpenLogs,
     makings: &Makings,
-    console: &Console,
+    files: &Files,
+    warn: impl Fn(&dyn fmt::Display),
 ) -> Result<Generation, BuildError> {
     let mut servers = logs.servers.iter();
     let log = |_: &[ErrorLog]| servers.next().map_or_else(|| Arc::clone(&logs.main), Arc::clone);
-    Generation::build(&mail.servers, makings, log, |warning| console.say(Level::Warn, warning))
-}
-
-/// Opens all listening sockets; an address in use is tried again for two seconds (as the originals).
-pub(crate) async fn listen(
-    listens: &[Listen],
-    threads: usize,
-    console: &Console,
-) -> Result<Vec<Bound>, StartError> {
-    let listens: Vec<_> = listens.iter().cloned().map(Arc::new).collect();
-    let mut bound: Vec<Option<Bound>> = listens.iter().map(|_| None).collect();
-    for attempt in 1..=TRIES {
-        let mut in_use = false;
-        for (listen, place) in listens.iter().zip(&mut bound).filter(|(_, place)| place.is_none()) {
-            match Bound::open(Arc::clone(listen), threads) {
-                Ok(socket) => *place = Some(socket),
-                Err(error) if error.source.raw_os_error() == Some(SystemErrno::EADDRINUSE as i32) => {
-                    console.say(Level::Emerg, Reason(&error));
-                    in_use = true;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !in_use {
-            return Ok(bound.into_iter().flatten().collect());
-        }
-        if attempt < TRIES {
-            console.say(Level::Notice, "try again to bind() after 500ms");
-            sleep(PAUSE).await;
-        }
-    }
-    Err(StartError::StillInUse)
+    Generation::build(&mail.servers, makings, files, log, |warning| warn(warning))
 }
 
 /// Sets the limits of this process. What the system does not allow is said, and no reason to stay away.
-pub(crate) fn limit(process: &Process, log: &Log) {
+pub(crate) fn limit(process: &Process, say: Say<'_>) {
     let limits = [
         (Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE", process.rlimit_nofile),
         (Resource::RLIMIT_CORE, "RLIMIT_CORE", process.rlimit_core),
@@ -163,7 +157,7 @@ pub(crate) fn limit(process: &Process, log: &Log) {
         let Some(limit) = limit else { continue };
         if let Err(error) = setrlimit(resource, limit, limit) {
             let reason = Errno(Some(error as i32));
-            log.line(Level::Alert, None, format_args!("setrlimit({name}, {limit}) failed{reason}"));
+            say(Level::Alert, &format_args!("setrlimit({name}, {limit}) failed{reason}"));
         }
     }
 }
@@ -175,4 +169,17 @@ pub(crate) fn become_user(account: &Account) -> Result<(), StartError> {
     setgid(*gid).map_err(StartError::call(format!("setgid({gid})")))?;
     initgroups(&c_name, *gid).map_err(StartError::call(format!("initgroups({name}, {gid})")))?;
     setuid(*uid).map_err(StartError::call(format!("setuid({uid})")))
+}
+
+/// The lines that tell a start in a log.
+pub(crate) fn introduce(logs: &OpenLogs, flavour: Flavour) {
+    let notice = |message: &str| logs.main.line(Level::Notice, None, message);
+    notice("using the \"epoll\" event method");
+    notice(&help::name_and_version(flavour));
+    if let Ok(system) = nix::sys::utsname::uname() {
+        let name = system.sysname().to_string_lossy();
+        notice(&format!("OS: {name} {}", system.release().to_string_lossy()));
+    }
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    notice(&format!("getrlimit(RLIMIT_NOFILE): {soft}:{hard}"));
 }

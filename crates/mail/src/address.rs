@@ -16,6 +16,14 @@ pub enum ClientAddr {
 }
 
 impl ClientAddr {
+    /// Address and port, unless it is a unix socket.
+    pub const fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(addr) => Some(*addr),
+            Self::Unix => None,
+        }
+    }
+
     /// The address, unless it is a unix socket.
     pub const fn ip(&self) -> Option<IpAddr> {
         match self {

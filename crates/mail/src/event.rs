@@ -5,15 +5,16 @@
 use std::net::IpAddr;
 use std::{fmt, io};
 
-use proto::{Mechanism, Violation};
+use proto::{Mechanism, Method, Snub, Violation};
 
+use crate::address::Target;
 use crate::auth::{Failure, Remark};
 use crate::dns::{self, Nameless};
-use crate::flavour::Flavour;
 use crate::listener;
-use crate::log::{Escaped, Log};
+use crate::log::{Context, Escaped, Field, Log, Record};
 use crate::settings::Listen;
 use crate::settings::log::Level;
+use crate::teller::Action;
 use crate::trouble::{self, Trouble, UpstreamTrouble};
 
 /// Something that happened to a session.
@@ -39,12 +40,32 @@ pub enum Event<'a> {
     AuthFailed(&'a Failure),
     /// The authority's answer deserves a look.
     AuthRemark(&'a Remark),
+    /// A proxy says that it has passed as many proxies as it may.
+    TooManyHops,
+    /// The upstream did not want to hear who it is.
+    Snubbed(Snub),
     /// The upstream accepted it.
     LoggedIn,
     /// It ended well.
     Done,
     /// It ended otherwise, or is about to.
     Trouble(&'a Trouble),
+    /// It goes its way.
+    Step(Step<'a>),
+}
+
+/// A step of a session, for those who look for a fault. Said at level debug.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// It does something else from now on.
+    Begins(Action),
+    /// The authority is asked about a login.
+    Asks(Method),
+    /// The authority has let it in.
+    Granted {
+        /// To this upstream.
+        target: &'a Target,
+    },
 }
 
 impl Event<'_> {
@@ -54,9 +75,10 @@ impl Event<'_> {
             Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
             Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
             Self::Nameless { why, .. } => nameless_level(why),
-            Self::AuthRemark(_) => Some(Level::Warn),
-            Self::AuthFailed(_) => Some(Level::Error),
+            Self::AuthRemark(_) | Self::Snubbed(_) => Some(Level::Warn),
+            Self::AuthFailed(_) | Self::TooManyHops => Some(Level::Error),
             Self::Trouble(trouble) => trouble.level(),
+            Self::Step(_) => Some(Level::Debug),
         }
     }
 
@@ -91,10 +113,21 @@ impl fmt::Display for Event<'_> {
             Self::AuthRemark(Remark::ServerRests { server, failure }) => {
                 write!(f, "auth http server {server} is not asked for 10s: {failure}")
             }
+            Self::TooManyHops => f.write_str("client has passed too many proxies, they seem to loop"),
+            Self::Snubbed(snub) => f.write_str(snub_text(*snub)),
             Self::LoggedIn => f.write_str("client logged in"),
             Self::Done => f.write_str("proxied session done"),
             Self::Trouble(trouble) => write_trouble(trouble, f),
+            Self::Step(step) => write_step(step, f),
         }
+    }
+}
+
+fn write_step(step: &Step<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match step {
+        Step::Begins(action) => write!(f, "state: {}", action.text()),
+        Step::Asks(method) => write!(f, "asking about a login, method {}", method.name()),
+        Step::Granted { target } => write!(f, "login granted, upstream {target}"),
     }
 }
 
@@ -121,6 +154,22 @@ fn write_nameless(ip: IpAddr, why: &Nameless, f: &mut fmt::Formatter<'_>) -> fmt
             write!(f, "{ip} resolved to invalid host name \"{}\"", Escaped(&name.0))
         }
         Nameless::NoResolver | Nameless::UnixSocket | Nameless::Unconfirmed(_) => Ok(()),
+    }
+}
+
+/// What is refused there, and what most likely has to be changed.
+const fn snub_text(snub: Snub) -> &'static str {
+    match snub {
+        Snub::Xclient => {
+            "upstream refused XCLIENT, which it did not announce: allow it there or set \"xclient off\""
+        }
+        Snub::Pop3Xclient => {
+            "upstream refused XCLIENT and is not told who the client is: trust this proxy there or set \
+             \"proxy_pop3_xclient off\""
+        }
+        Snub::ImapId => {
+            "upstream refused ID and is not told who the client is: allow it there or set \"proxy_imap_id off\""
+        }
     }
 }
 
@@ -196,9 +245,20 @@ pub enum ProcessEvent<'a> {
 
 impl ProcessEvent<'_> {
     /// Writes it to `log`.
-    pub fn tell(&self, log: &Log, flavour: Flavour) {
-        let shown = fmt::from_fn(|f| self.write(flavour, f));
-        log.line(self.level(), None, shown);
+    pub fn tell(&self, log: &Log) {
+        let level = self.level();
+        match self {
+            Self::AcceptFailed { error, listen } => {
+                let fields = [Field::ListenAddr(&listen.endpoint)];
+                let context =
+                    Context { subsystem: None, action: "accepting new connection", fields: &fields };
+                let errno = error.raw_os_error();
+                log.record(&Record { errno, context, ..Record::new(level, &"accept4() failed") });
+            }
+            Self::NoSlot { limit } => {
+                log.line(level, None, format_args!("{limit} worker_connections are not enough"));
+            }
+        }
     }
 
     fn level(&self) -> Level {
@@ -208,19 +268,6 @@ impl ProcessEvent<'_> {
                 Level::Error
             }
             Self::AcceptFailed { .. } | Self::NoSlot { .. } => Level::Alert,
-        }
-    }
-
-    fn write(&self, flavour: Flavour, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AcceptFailed { error, listen } => {
-                write!(f, "accept4() failed{} while accepting new connection", Errno(error.raw_os_error()))?;
-                match flavour {
-                    Flavour::Nginx => write!(f, " on {}", listen.endpoint),
-                    _ => write!(f, ", listen_addr: \"{}\"", listen.endpoint),
-                }
-            }
-            Self::NoSlot { limit } => write!(f, "{limit} worker_connections are not enough"),
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::auth::http::{HttpAuthority, SetupError};
 use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
+use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::log::Log;
-use crate::roots;
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
 
@@ -62,17 +62,19 @@ impl From<tls::Mistake> for BuildError {
 }
 
 impl Generation {
-    /// Puts `servers` to work. `log` finds the log for `error_log` lines; `warn` hears of what looks wrong.
+    /// Puts `servers` to work, with what they read from `files`. `log` finds the log for `error_log` lines; `warn`
+    /// hears of what looks wrong.
     ///
-    /// Reads the users files, each once, and whatever TLS needs. Connects to nobody.
+    /// Connects to nobody.
     pub fn build(
         servers: &[Arc<settings::Server>],
         makings: &Makings,
+        files: &Files,
         mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
         let mut workshop =
-            Workshop { makings, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
+            Workshop { makings, files, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
             services.push(Arc::new(workshop.service(settings, log(&settings.core.error_logs))?));
@@ -84,6 +86,7 @@ impl Generation {
 /// Makes services, and remembers what several of them share.
 struct Workshop<'a> {
     makings: &'a Makings,
+    files: &'a Files,
     /// Users files by their paths.
     users: HashMap<PathBuf, Arc<UsersFile>>,
     /// Resolvers by the directive that they come from: servers that inherit it share what it knows.
@@ -122,7 +125,7 @@ impl Workshop<'_> {
             authorities.push(Arc::new(Users::new(file, verifiers, settings.auth_http.is_some())));
         }
         if let Some(http) = &settings.auth_http {
-            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver))?));
+            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver), self.files)?));
         }
         match <[_; 1]>::try_from(authorities) {
             Ok([only]) => Ok(only),
@@ -134,7 +137,7 @@ impl Workshop<'_> {
         if let Some(file) = self.users.get(path) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(UsersFile::load(path)?);
+        let file = Arc::new(UsersFile::load(path, self.files)?);
         file.warnings().iter().for_each(|warning| (self.warn)(warning));
         self.users.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
@@ -153,7 +156,8 @@ impl Workshop<'_> {
     /// TLS with clients, where the configuration has any.
     fn tls(&mut self, settings: &settings::Server) -> Result<Option<ServerTls>, BuildError> {
         let Some(wanted) = &settings.tls else { return Ok(None) };
-        let built = ServerTls::build(&wanted.settings, &self.environment()).map_err(|mistake| {
+        let built = self.with_environment(|around| ServerTls::build(&wanted.settings, around));
+        let built = built.map_err(|mistake| {
             // Only what is missing has a place; what is wrong names its file (as the originals).
             if mistake.names_a_directive() {
                 BuildError::Tls(Box::new(Fault::own(mistake, &wanted.at)))
@@ -168,7 +172,7 @@ impl Workshop<'_> {
     /// TLS with upstreams. The authority may ask for it for any user, so it is made even where the settings do not;
     /// a system without trusted certificates is then no mistake of the configuration.
     fn upstream_tls(&mut self, settings: &settings::Server) -> Result<Option<ClientTls>, BuildError> {
-        match ClientTls::build(&settings.upstream_tls, &self.environment()) {
+        match self.with_environment(|around| ClientTls::build(&settings.upstream_tls, around)) {
             Ok(built) => {
                 built.remarks.iter().for_each(|remark| (self.warn)(remark));
                 Ok(Some(built.made))
@@ -178,12 +182,12 @@ impl Workshop<'_> {
         }
     }
 
-    fn environment(&self) -> tls::Environment<'_> {
-        tls::Environment {
-            read: &|path| std::fs::read(path),
-            system_roots: &|| roots::certificates().to_vec(),
-            lasting: &self.makings.lasting,
-        }
+    /// Lets `make` have what making TLS needs besides settings.
+    fn with_environment<T>(&self, make: impl FnOnce(&tls::Environment<'_>) -> T) -> T {
+        let read = |path: &Path| Ok(self.files.read(path)?.to_vec());
+        let system_roots = || self.files.system_certificates();
+        let lasting = &self.makings.lasting;
+        make(&tls::Environment { read: &read, system_roots: &system_roots, lasting })
     }
 }
 

@@ -43,10 +43,40 @@ impl From<UnixStream> for Link {
     }
 }
 
+/// The stream of a link that belongs to no thread's runtime, on its way from one to another.
+#[derive(Debug)]
+pub enum Loose {
+    /// Over TCP.
+    Tcp(std::net::TcpStream),
+    /// Over a unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl TryFrom<Loose> for Link {
+    type Error = io::Error;
+
+    /// Registers the stream with the runtime that this is called on.
+    fn try_from(loose: Loose) -> io::Result<Self> {
+        match loose {
+            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::from),
+            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::from),
+        }
+    }
+}
+
 impl Link {
     /// Connects to `endpoint`. TCP goes without Nagle's delay: a dialogue of small messages waits 40 ms for it.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
         Ok(Self { socket: Socket::connect(endpoint).await?, tls: None })
+    }
+
+    /// Takes the stream from its runtime, before a handshake has begun: what TLS knows would be lost.
+    pub fn loosen(self) -> io::Result<Loose> {
+        debug_assert!(self.tls.is_none(), "links move before their sessions begin");
+        match self.socket {
+            Socket::Tcp(stream) => stream.into_std().map(Loose::Tcp),
+            Socket::Unix(stream) => stream.into_std().map(Loose::Unix),
+        }
     }
 
     /// The other end, for a link that a client opened.

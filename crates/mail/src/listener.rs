@@ -21,9 +21,7 @@ const BACKLOG: i32 = 511;
 /// Pause after running out of descriptors (`accept_mutex_delay` of the originals).
 pub const PAUSE: Duration = Duration::from_millis(500);
 
-/// A bound address with a socket for each serving thread.
-///
-/// The sockets are copies of one, unless `reuseport` gives each thread its own queue.
+/// A bound address: one socket that all serving threads share, or with `reuseport` one for each, with its own queue.
 #[derive(Debug)]
 pub struct Bound {
     /// The directive.
@@ -44,25 +42,43 @@ pub struct OpenError {
 impl Bound {
     /// Opens what `listen` asks for, for `threads` serving threads.
     pub fn open(listen: Arc<Listen>, threads: usize) -> Result<Self, OpenError> {
-        let first = open(&listen)?;
-        let mut sockets = Vec::with_capacity(threads);
-        for _ in 1..threads {
-            let another = if listen.options.reuseport { open(&listen) } else { copy(&first) };
-            sockets.push(another?);
-        }
-        sockets.push(first);
+        let count = if listen.options.reuseport { threads.max(1) } else { 1 };
+        let sockets = (0..count).map(|_| open(&listen)).collect::<Result<_, _>>()?;
         Ok(Self { listen, sockets })
     }
 
-    /// Takes over a socket that listens already, for one serving thread.
-    pub fn adopt(listen: Arc<Listen>, socket: Socket) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        Ok(Self { listen, sockets: vec![socket] })
+    /// Takes over sockets that listen already.
+    pub fn adopt(listen: Arc<Listen>, sockets: Vec<Socket>) -> io::Result<Self> {
+        if let Endpoint::Tcp(_) = listen.endpoint {
+            sockets.iter().try_for_each(no_delay)?;
+        }
+        sockets.iter().try_for_each(|socket| socket.set_nonblocking(true))?;
+        Ok(Self { listen, sockets })
     }
 
-    /// A socket for one serving thread; to be called on its runtime. `None` when each has got its own.
-    pub fn take(&mut self) -> Option<Socket> {
-        self.sockets.pop()
+    /// The same sockets under a new configuration. Options that can be changed while clients queue are changed;
+    /// `ipv6only`, `multipath` and `reuseport` stay what they are (as the originals).
+    ///
+    /// More threads get more sockets, if they have their own; fewer threads share them, since closing one would lose
+    /// the clients in its queue.
+    pub fn renew(&self, listen: Arc<Listen>, threads: usize) -> Result<Self, OpenError> {
+        let own = |socket: &Socket| {
+            let socket = socket.try_clone().map_err(failed("dup()"))?;
+            change_options(&socket, &self.listen.options, &listen)?;
+            Ok(socket)
+        };
+        let mut sockets = self.sockets.iter().map(own).collect::<Result<Vec<_>, OpenError>>()?;
+        if self.listen.options.reuseport && listen.options.reuseport {
+            while sockets.len() < threads {
+                sockets.push(open(&listen)?);
+            }
+        }
+        Ok(Self { listen, sockets })
+    }
+
+    /// The sockets.
+    pub fn sockets(&self) -> &[Socket] {
+        &self.sockets
     }
 
     /// The address that was bound, which tells the port where the system chose it.
@@ -80,8 +96,25 @@ fn failed(call: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError { call, source }
 }
 
-fn copy(socket: &Socket) -> Result<Socket, OpenError> {
-    socket.try_clone().map_err(failed("dup()"))
+/// Changes what differs between `before` and the options of `listen`.
+fn change_options(socket: &Socket, before: &SocketOptions, listen: &Listen) -> Result<(), OpenError> {
+    let (options, endpoint) = (&listen.options, &listen.endpoint);
+    let differing = SocketOptions {
+        rcvbuf: options.rcvbuf.filter(|_| options.rcvbuf != before.rcvbuf),
+        sndbuf: options.sndbuf.filter(|_| options.sndbuf != before.sndbuf),
+        keepalive: options.keepalive.filter(|_| options.keepalive != before.keepalive),
+        ..SocketOptions::default()
+    };
+    set_options(socket, &differing).map_err(failed(format!("setsockopt() {endpoint}")))?;
+    if options.backlog != before.backlog {
+        listen_on(socket, listen)?;
+    }
+    Ok(())
+}
+
+/// Sends without Nagle's delay. Accepted sockets inherit that (Linux), which saves a system call for each.
+fn no_delay(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)
 }
 
 fn open(listen: &Listen) -> Result<Socket, OpenError> {
@@ -98,6 +131,7 @@ fn open(listen: &Listen) -> Result<Socket, OpenError> {
     let address = match endpoint {
         Endpoint::Tcp(addr) => {
             socket.set_reuse_address(true).map_err(failed(format!("setsockopt(SO_REUSEADDR) {endpoint}")))?;
+            no_delay(&socket).map_err(failed(format!("setsockopt(TCP_NODELAY) {endpoint}")))?;
             if addr.is_ipv6() {
                 let only = listen.options.ipv6only.unwrap_or(true);
                 socket.set_only_v6(only).map_err(failed(format!("setsockopt(IPV6_V6ONLY) {endpoint}")))?;
@@ -111,9 +145,13 @@ fn open(listen: &Listen) -> Result<Socket, OpenError> {
     if let Endpoint::Unix(path) = endpoint {
         open_to_all(path).map_err(failed(format!("chmod() \"{}\"", path.display())))?;
     }
-    let backlog = listen.options.backlog.unwrap_or(BACKLOG);
-    socket.listen(backlog).map_err(failed(format!("listen() to {endpoint}, backlog {backlog}")))?;
+    listen_on(&socket, listen)?;
     Ok(socket)
+}
+
+fn listen_on(socket: &Socket, listen: &Listen) -> Result<(), OpenError> {
+    let (endpoint, backlog) = (&listen.endpoint, listen.options.backlog.unwrap_or(BACKLOG));
+    socket.listen(backlog).map_err(failed(format!("listen() to {endpoint}, backlog {backlog}")))
 }
 
 /// Unix sockets get mode 0666 (as the originals): who may reach them is the directory's affair.
@@ -174,7 +212,6 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
-                stream.set_nodelay(true)?;
                 Ok((Link::from(stream), ClientAddr::Tcp(addr)))
             }
             Self::Unix(listener) => {

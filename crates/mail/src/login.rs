@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use proto::{Dialogue, Front, Login, LoginAnswer, Salt};
+use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
+use crate::dns::{ClientName, Nameless};
 use crate::driver::{Broken, Said, converse};
-use crate::event::Event;
+use crate::event::{Event, Step};
 use crate::link::Link;
-use crate::preface::Prefaced;
+use crate::preface::{Credit, Prefaced};
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word, farewell};
@@ -38,13 +40,13 @@ pub struct Authorised {
 }
 
 /// Converses with a client until it is authorised.
-pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Authorised, Parting> {
+pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Authorised>, Parting> {
     let mut waiting = Waiting::greet(prefaced);
     loop {
         let login = match waiting.hear(teller).await? {
             Said::Question(login) => login,
             Said::Tls => {
-                waiting = waiting.secure(teller).await?;
+                waiting = Box::pin(waiting.secure(teller)).await?;
                 continue;
             }
             Said::Closed => {
@@ -54,6 +56,10 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Author
                 });
             }
         };
+        if !waiting.believe(teller) {
+            waiting.front.answer(LoginAnswer::Failed);
+            continue;
+        }
         match waiting.ask(&login, teller).await? {
             Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
             Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
@@ -73,12 +79,17 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn greet(prefaced: Prefaced) -> Self {
+    /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
+    fn greet(mut prefaced: Prefaced) -> Box<Self> {
+        let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        if prefaced.credit != Credit::Nothing {
+            front = front.trusting();
+        }
         let deadline = Instant::now() + settings.core.timeout;
-        Self { prefaced, front, input: BytesMut::new(), deadline }
+        Box::new(Self { prefaced, front, input, deadline })
     }
 
     /// Converses until there is a login or an end.
@@ -87,7 +98,7 @@ impl Waiting {
         let told = &*teller;
         let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
         let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
-        teller.action = if self.front.greeted_only() { Action::Greeting } else { Action::Auth };
+        teller.begin(if self.front.greeted_only() { Action::Greeting } else { Action::Auth });
         teller.login = self.front.login_name().map(Bytes::copy_from_slice);
         match heard {
             Err(_) => Err(Trouble::ClientTimedOut),
@@ -98,20 +109,44 @@ impl Waiting {
     }
 
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
-    async fn secure(mut self, teller: &mut Teller) -> Result<Self, Parting> {
-        teller.action = Action::Starttls;
+    async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
+        teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, .. } = self.prefaced;
-        let (link, tls) = secure::accept(link, &service, self.deadline).await?;
-        self.prefaced = Prefaced { link, client: Client { tls, ..client }, service, secured: true };
+        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
+        let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
+        let client = Client { tls, ..client };
+        let input = BytesMut::new();
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
         self.front.secured();
         Ok(self)
     }
 
+    /// Takes over what a proxy has said of the client, as far as it is believed. `false`: the client has passed as many
+    /// proxies as it may.
+    fn believe(&mut self, teller: &mut Teller) -> bool {
+        let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
+        if *credit != Credit::Nothing {
+            let said = self.front.forwarded();
+            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
+            *forwarded = Forwarded { server, ..said.clone() };
+        }
+        if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
+            client.addr = ClientAddr::Tcp(addr);
+            client.host = client.host.take().map(|_| name_of(forwarded));
+            teller.client = client.addr;
+        }
+        let goes_on = forwarded.next_ttl().is_some();
+        if !goes_on {
+            teller.tell(&Event::TooManyHops);
+        }
+        goes_on
+    }
+
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
     async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
-        teller.action = Action::HttpAuth;
+        teller.begin(Action::HttpAuth);
         teller.login = Some(login.credentials.user.clone());
+        teller.tell(&Event::Step(Step::Asks(login.credentials.method)));
         let Prefaced { link, client, service, .. } = &mut self.prefaced;
         let told = &*teller;
         let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
@@ -121,6 +156,7 @@ impl Waiting {
         };
         if let Verdict::Granted(route) = &verdict {
             teller.login = Some(route.identity.user.clone());
+            teller.tell(&Event::Step(Step::Granted { target: &route.target }));
         }
         Ok(verdict)
     }
@@ -150,10 +186,16 @@ impl Waiting {
         self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
     }
 
-    fn authorised(self, login: Login, route: Route) -> Authorised {
-        let Self { prefaced, front, input, .. } = self;
-        Authorised { prefaced, front, input, login, route }
+    fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {
+        let Self { prefaced, front, input, .. } = *self;
+        Box::new(Authorised { prefaced, front, input, login, route })
     }
+}
+
+/// What the client of an SMTP proxy is called: the name that we have looked up is the proxy's.
+fn name_of(forwarded: &Forwarded) -> String {
+    let unknown = || ClientName::Nameless(Nameless::NoResolver).as_str().to_owned();
+    forwarded.name.clone().unwrap_or_else(unknown)
 }
 
 /// Ends when the client is gone: its connection broke, or it has closed it with nothing left to be answered.

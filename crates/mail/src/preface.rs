@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use proto::auth_http::Proxied;
 use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
-use proto::{Protocol, auth_http, smtp};
+use proto::{Forwarded, Protocol, auth_http, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::ClientAddr;
@@ -16,6 +16,7 @@ use crate::dns::{ClientName, Nameless};
 use crate::event::Event;
 use crate::generation::Service;
 use crate::link::Link;
+use crate::login::hang_up;
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word};
@@ -37,6 +38,24 @@ pub struct Prefaced {
     pub service: Arc<Service>,
     /// Whether the connection is under TLS.
     pub secured: bool,
+    /// How much of what it says of others, by commands, is believed.
+    pub credit: Credit,
+    /// What is believed that a proxy says of the client, beside its address.
+    pub forwarded: Forwarded,
+    /// What it has said already, while its name was being looked up.
+    pub input: BytesMut,
+}
+
+/// How much of what a peer says by commands, of the client that it forwards, is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credit {
+    /// Nothing: it is not in `set_real_ip_from`, so it is a client and speaks for itself.
+    Nothing,
+    /// How many proxies there may still be, and the session's name; not where the client comes from, since that is in
+    /// its PROXY header. A balancer that is believed for its headers passes on whatever its clients say.
+    Hops,
+    /// All.
+    Everything,
 }
 
 /// Does all that has to be done before the greeting.
@@ -50,23 +69,41 @@ pub async fn complete(
     let protocol = service.settings.protocol.protocol();
     let deadline = Instant::now() + service.settings.core.timeout;
     let mut client = Client::new(protocol, peer);
+    let mut forwarded = Forwarded::default();
     if door.proxy_protocol {
-        teller.action = Action::ReadingHeader;
-        let header = within(deadline, header(&mut link)).await?;
-        believe(&header, peer, &service, &mut client);
+        teller.begin(Action::ReadingHeader);
+        let header = Box::pin(within(deadline, header(&mut link))).await?;
+        forwarded = believe(&header, peer, &service, &mut client);
         teller.client = client.addr;
     }
     if door.ssl {
-        teller.action = Action::Handshaking;
-        (link, client.tls) = secure::accept(link, &service, deadline).await?;
+        teller.begin(Action::Handshaking);
+        (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
     }
+    let mut input = BytesMut::new();
     if protocol == Protocol::Smtp {
-        client.host = Some(name(client.addr, &service, teller).await);
-        link = keep_waiting(link, service.settings.greeting_delay, teller).await?;
+        // Nobody is looked up, or waited for, who is gone.
+        client.host = tokio::select! {
+            name = Box::pin(name(client.addr, &service, teller)) => Some(name),
+            () = hang_up(&mut link, &mut input) => return Err(Trouble::ClientGone.into()),
+        };
+        link = keep_waiting(link, &mut input, service.settings.greeting_delay, teller).await?;
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
-    Ok(Prefaced { link, client, service, secured })
+    let credit = credit(peer, door, &service);
+    Ok(Prefaced { link, client, service, secured, credit, forwarded, input })
+}
+
+fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
+    let smtp = service.settings.protocol.protocol() == Protocol::Smtp;
+    match (service.settings.real_ip.trusts(peer), door.proxy_protocol) {
+        (false, _) => Credit::Nothing,
+        // XCLIENT has to be announced, and a balancer's clients would see it.
+        (true, true) if smtp => Credit::Nothing,
+        (true, true) => Credit::Hops,
+        (true, false) => Credit::Everything,
+    }
 }
 
 /// One limit for a phase; when it passes the client is dropped without a word.
@@ -98,18 +135,23 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 ///
 /// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
 /// client's address, and only its word about TLS counts.
-fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) {
-    let Some(addresses) = &header.addresses else { return };
+///
+/// Returns what is believed of the client beside: where it has connected to.
+fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) -> Forwarded {
+    let mut forwarded = Forwarded::default();
+    let Some(addresses) = &header.addresses else { return forwarded };
     client.proxied = Some(Proxied::from(addresses));
     if !service.settings.real_ip.trusts(peer) {
-        return;
+        return forwarded;
     }
     if let Some(addr) = addresses.source.socket_addr() {
         client.addr = ClientAddr::Tcp(addr);
+        forwarded.server = addresses.destination.socket_addr().into();
     }
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
         client.tls = Some(auth_http::Tls::from(&ssl));
     }
+    forwarded
 }
 
 /// What a client is called in DNS. One over a unix socket has no address to look up.
@@ -134,13 +176,19 @@ async fn name(addr: ClientAddr, service: &Service, teller: &mut Teller) -> Strin
 
 /// `smtp_greeting_delay`: a client that waits for its turn lets the time pass; every other outcome is an early word or
 /// the end.
-async fn keep_waiting(mut link: Link, delay: Duration, teller: &mut Teller) -> Result<Link, Parting> {
+async fn keep_waiting(
+    mut link: Link,
+    said: &mut BytesMut,
+    delay: Duration,
+    teller: &mut Teller,
+) -> Result<Link, Parting> {
     if delay.is_zero() {
         return Ok(link);
     }
-    teller.action = Action::GreetingDelay;
-    let mut said = BytesMut::new();
-    match timeout(delay, scratch::read(&mut link, &mut said, EARLY)).await {
+    teller.begin(Action::GreetingDelay);
+    let spoken =
+        async { if said.is_empty() { scratch::read(&mut link, said, EARLY).await } else { Ok(said.len()) } };
+    match timeout(delay, spoken).await {
         Err(_) => Ok(link),
         Ok(Ok(0)) => Err(Trouble::ClientGone.into()),
         Ok(Ok(_)) => {

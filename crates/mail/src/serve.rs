@@ -1,27 +1,30 @@
-//! The serving threads: each has its own runtime, its own sockets, its own sessions.
+//! The serving threads, and the generations that they serve.
+//!
+//! Each thread has its own runtime and its own sessions. A new generation takes the place of the one before while
+//! all threads go on: new sessions begin with the new one, old sessions keep the old one.
 
-use std::convert::Infallible;
+mod balance;
+mod thread;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use socket2::Socket;
-use tokio::runtime;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::address::{ClientAddr, Endpoint};
+use self::balance::Seat;
+use self::thread::{Share, Task};
 use crate::event::ProcessEvent;
 use crate::generation::Generation;
-use crate::link::Link;
-use crate::listener::{self, Bound, Listener};
-use crate::session::{self, Accepted};
-use crate::settings::{Door, Listen};
+use crate::listener::Bound;
+use crate::settings::Listen;
 use crate::slots::Slots;
 
-/// What the serving threads are to do; later ones are stronger.
+pub use self::balance::Presence;
+
+/// What sessions and threads are to do; later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// Accept and serve.
@@ -34,189 +37,177 @@ pub enum Order {
     Stop,
 }
 
+/// What a thread does before it serves, told its number from 0.
+pub type Prepare = Box<dyn Fn(usize) + Send + Sync>;
+
 /// The serving threads.
 #[derive(Debug)]
 pub struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    orders: watch::Sender<Order>,
+    threads: Vec<Thread>,
+    shared: Arc<Shared>,
+    /// The generation that new sessions begin with.
+    current: Option<Arc<Running>>,
+    /// Those that have still sessions, and perhaps some that have none any more.
+    old: Vec<Retired>,
 }
 
-/// What all threads share.
+/// A generation that no session begins with any more.
+#[derive(Debug, Clone)]
+pub struct Retired(Arc<watch::Sender<Order>>);
+
 #[derive(Debug)]
+struct Thread {
+    seat: Seat,
+    handle: JoinHandle<()>,
+}
+
+/// What all threads share, whatever the generation.
 struct Shared {
-    generation: Generation,
     slots: Arc<Slots>,
     /// Numbers of connections in the log, from 1.
     connections: AtomicU64,
-    begun: Instant,
-    /// The second, from 1, in which the lack of slots was last said.
-    complained: AtomicU64,
-    orders: watch::Receiver<Order>,
+    /// What the threads are to do; never [`Order::Cut`], which is for sessions.
+    orders: watch::Sender<Order>,
+    /// When it was last said that there are no slots, in seconds from `start`, from 1; 0: never.
+    no_slot: AtomicU64,
+    start: Instant,
+    prepare: Prepare,
+}
+
+/// A generation with what its sessions are told.
+#[derive(Debug)]
+struct Running {
+    generation: Generation,
+    orders: Arc<watch::Sender<Order>>,
 }
 
 impl Workers {
-    /// Starts `threads` of them on `sockets`.
-    pub fn start(
-        generation: Generation,
-        mut sockets: Vec<Bound>,
-        threads: usize,
-        slots: Arc<Slots>,
-    ) -> io::Result<Self> {
-        let (sender, orders) = watch::channel(Order::Serve);
-        let shared = Arc::new(Shared {
-            generation,
+    /// No threads yet. All sessions together hold at most `slots`; every thread begins with `prepare`.
+    pub fn new(slots: Arc<Slots>, prepare: Prepare) -> Self {
+        let shared = Shared {
             slots,
             connections: AtomicU64::new(1),
-            begun: Instant::now(),
-            complained: AtomicU64::new(0),
-            orders,
-        });
-        let mut workers = Self { threads: Vec::new(), orders: sender };
-        for number in 0..threads {
-            let sockets: Vec<_> = sockets.iter_mut().filter_map(Bound::share).collect();
-            let shared = Arc::clone(&shared);
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let serve = move || {
-                runtime.block_on(serve(shared, sockets));
-                // A name that is being looked up must not hold up the end.
-                runtime.shutdown_background();
-            };
-            workers.threads.push(thread::Builder::new().name(format!("serve-{number}")).spawn(serve)?);
+            orders: watch::Sender::new(Order::Serve),
+            no_slot: AtomicU64::new(0),
+            start: Instant::now(),
+            prepare,
+        };
+        Self { threads: Vec::new(), shared: Arc::new(shared), current: None, old: Vec::new() }
+    }
+
+    /// Lets `threads` threads accept from `sockets` for `generation` from now on, and returns the generation before.
+    ///
+    /// Missing threads are started; surplus ones serve the sessions that they have. On an error nothing has changed,
+    /// but that there may be more threads.
+    pub fn install(
+        &mut self,
+        generation: Generation,
+        sockets: &[Bound],
+        threads: usize,
+    ) -> io::Result<Option<Retired>> {
+        while self.threads.len() < threads {
+            let thread = Thread::start(self.threads.len(), Arc::clone(&self.shared))?;
+            self.threads.push(thread);
         }
-        Ok(workers)
+        let mut shares: Vec<Share> = (0..threads).map(|_| Vec::new()).collect();
+        for bound in sockets {
+            bound.hand_out(&mut shares)?;
+        }
+        let orders = Arc::new(watch::Sender::new(Order::Serve));
+        let running = Arc::new(Running { generation, orders });
+        let seats: Arc<[Seat]> = self.threads[..threads].iter().map(|thread| thread.seat.clone()).collect();
+        let mut shares = shares.into_iter();
+        for (number, thread) in self.threads.iter().enumerate() {
+            let (share, seats) = (shares.next().unwrap_or_default(), Arc::clone(&seats));
+            thread.seat.tell(Task::Open { running: Arc::clone(&running), share, seats, number });
+        }
+        let before = self.current.replace(running).map(|running| Retired(Arc::clone(&running.orders)));
+        self.old.retain(Retired::has_sessions);
+        self.old.extend(before.clone());
+        Ok(before)
+    }
+
+    /// The slots of all sessions.
+    pub fn slots(&self) -> &Arc<Slots> {
+        &self.shared.slots
+    }
+
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.threads.iter().map(|thread| thread.seat.sessions()).sum()
     }
 
     /// Orders can only get stronger; a weaker one than the last changes nothing.
     pub fn order(&self, order: Order) {
-        self.orders.send_if_modified(|current| {
-            let stronger = order > *current;
-            *current = order.max(*current);
-            stronger
-        });
+        if order == Order::Cut {
+            self.old.iter().for_each(Retired::cut);
+            self.current.iter().for_each(|running| strengthen(&running.orders, Order::Cut));
+        } else {
+            strengthen(&self.shared.orders, order);
+        }
     }
 
     /// Waits until all threads have gone.
     pub async fn gone(&self) {
+        let orders = &self.shared.orders;
         if self.threads.is_empty() {
             // `worker_processes 0` serves nobody, until it is told to stop.
-            let mut orders = self.orders.subscribe();
-            let _ = orders.wait_for(|order| *order >= Order::Drain).await;
+            let _ = orders.subscribe().wait_for(|order| *order >= Order::Drain).await;
         }
-        self.orders.closed().await;
+        orders.closed().await;
     }
 
     /// Joins the threads; they must have been ordered to go.
     pub fn join(self) {
         for thread in self.threads {
             // A panic has been reported where it happened.
-            let _ = thread.join();
+            let _ = thread.handle.join();
         }
     }
 }
 
-impl Bound {
-    /// A socket for one thread and what it listens for.
-    fn share(&mut self) -> Option<(Arc<Listen>, Socket)> {
-        let socket = self.take()?;
-        Some((Arc::clone(&self.listen), socket))
+impl Retired {
+    /// Ends its proxied sessions.
+    pub fn cut(&self) {
+        strengthen(&self.0, Order::Cut);
+    }
+
+    /// Whether it still has any session.
+    pub fn has_sessions(&self) -> bool {
+        self.0.receiver_count() > 0
     }
 }
 
-/// One thread's work, until it is ordered to go.
-async fn serve(shared: Arc<Shared>, sockets: Vec<(Arc<Listen>, Socket)>) {
-    let mut orders = shared.orders.clone();
-    // Every session holds a sender, so that the last one's end is seen.
-    let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
-    let mut acceptors = JoinSet::new();
-    for (listen, socket) in sockets {
-        match Listener::new(socket, &listen.endpoint) {
-            Ok(listener) => {
-                acceptors.spawn(accept(listener, listen, Arc::clone(&shared), alive.clone()));
-            }
-            Err(error) => {
-                shared.tell(&listen, &ProcessEvent::AcceptFailed { error: &error, listen: &listen });
-            }
-        }
-    }
-    drop(alive);
-    let _ = orders.wait_for(|order| *order >= Order::Drain).await;
-    acceptors.shutdown().await;
-    tokio::select! {
-        _ = all_gone.recv() => {}
-        _ = orders.wait_for(|order| *order >= Order::Stop) => {}
-    }
-}
-
-/// Accepts from one socket for as long as the thread serves.
-async fn accept(
-    listener: Listener,
-    listen: Arc<Listen>,
-    shared: Arc<Shared>,
-    alive: mpsc::Sender<Infallible>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((link, client)) => admit(link, client, &listen, &shared, &alive),
-            Err(error) => {
-                shared.tell(&listen, &ProcessEvent::AcceptFailed { error: &error, listen: &listen });
-                if listener::is_shortage(&error) {
-                    tokio::time::sleep(listener::PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-/// Begins a session, if there is room for it; otherwise its connection is closed without a byte (as the originals).
-fn admit(
-    link: Link,
-    client: ClientAddr,
-    listen: &Arc<Listen>,
-    shared: &Arc<Shared>,
-    alive: &mpsc::Sender<Infallible>,
-) {
-    let Some(slot) = shared.slots.take() else {
-        if shared.may_complain() {
-            shared.tell(listen, &ProcessEvent::NoSlot { limit: shared.slots.limit() });
-        }
-        return;
-    };
-    let (door, server) = door(&link, listen);
-    tokio::spawn(session::run(Accepted {
-        link,
-        client,
-        server,
-        door,
-        connection: shared.connections.fetch_add(1, Ordering::Relaxed),
-        service: Arc::clone(&shared.generation.services[door.server]),
-        slots: Arc::clone(&shared.slots),
-        slot,
-        orders: shared.orders.clone(),
-        alive: alive.clone(),
-    }));
+fn strengthen(orders: &watch::Sender<Order>, order: Order) {
+    orders.send_if_modified(|current| {
+        let stronger = order > *current;
+        *current = order.max(*current);
+        stronger
+    });
 }
 
 impl Shared {
-    /// Whether it is a second or more since it was said that there are no slots: clients must not fill the log.
-    fn may_complain(&self) -> bool {
-        let now = self.begun.elapsed().as_secs() + 1;
-        self.complained.fetch_max(now, Ordering::Relaxed) < now
+    /// Says that there is no slot, at most once a second.
+    fn tell_no_slot(&self, running: &Running, listen: &Listen) {
+        let now = self.start.elapsed().as_secs() + 1;
+        if self.no_slot.swap(now, Ordering::Relaxed) != now {
+            running.tell(listen, &ProcessEvent::NoSlot { limit: self.slots.limit() });
+        }
     }
+}
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("slots", &self.slots).finish_non_exhaustive()
+    }
+}
+
+impl Running {
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        let service = &self.generation.services[listen.door.server];
-        event.tell(&service.log, service.flavour);
+        event.tell(&self.generation.services[listen.door.server].log);
     }
 }
 
-/// What a connection has come to, by its local address where one socket stands for several, and that address as
-/// configured.
-fn door(link: &Link, listen: &Listen) -> (Door, Endpoint) {
-    let local = if listen.exact.is_empty() { None } else { link.local_addr() };
-    let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
-    match exact {
-        Some((addr, door)) => (*door, Endpoint::Tcp(*addr)),
-        None => (listen.door, listen.endpoint.clone()),
-    }
-}
+#[cfg(test)]
+mod tests;

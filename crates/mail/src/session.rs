@@ -2,12 +2,11 @@
 //!
 //! Each step consumes one value and returns the next, so nothing can be relayed that was not authorised.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proto::LoginAnswer;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::address::{ClientAddr, Endpoint};
@@ -16,7 +15,7 @@ use crate::generation::Service;
 use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::Relay;
-use crate::serve::Order;
+use crate::serve::{Order, Presence};
 use crate::settings::Door;
 use crate::slots::{Slot, Slots};
 use crate::teller::{Action, Teller};
@@ -45,7 +44,7 @@ pub struct Accepted {
     /// Told when proxied sessions have to end.
     pub orders: watch::Receiver<Order>,
     /// Held for as long as the session lives.
-    pub alive: mpsc::Sender<Infallible>,
+    pub presence: Presence,
 }
 
 /// What a session holds from its first to its last moment.
@@ -53,7 +52,7 @@ pub struct Accepted {
 pub struct Held {
     slot: Slot,
     orders: watch::Receiver<Order>,
-    alive: mpsc::Sender<Infallible>,
+    presence: Presence,
 }
 
 /// A client and its upstream, both logged in. Made by [`upstream::open`] alone.
@@ -96,28 +95,32 @@ impl Word {
         match self {
             Self::None => {}
             Self::Sent(link) => farewell(link).await,
-            Self::Answer(authorised, answer) => login::last_word(*authorised, answer).await,
+            Self::Answer(authorised, answer) => Box::pin(login::last_word(*authorised, answer)).await,
         }
     }
 }
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, door, connection, service, slots, slot, orders, alive } = accepted;
-    let held = Held { slot, orders, alive };
-    let mut teller = Teller::new(Arc::clone(&service.log), service.flavour, connection, client, server);
+    let Accepted { link, client, server, door, connection, service, slots, slot, orders, presence } =
+        accepted;
+    let held = Held { slot, orders, presence };
+    let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     match establish(link, (client, door), service, &slots, &mut teller).await {
         // The relay is a task of its own: what the login needed is freed when this one ends.
         Ok(connected) => drop(tokio::spawn(proxy(connected, teller, held))),
         Err(parting) => {
             teller.tell(&Event::Trouble(&parting.trouble));
-            parting.word.say().await;
+            Box::pin(parting.word.say()).await;
         }
     }
 }
 
 /// From accept to a session with an upstream.
+///
+/// What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
+/// room for it.
 async fn establish(
     link: Link,
     (client, door): (ClientAddr, Door),
@@ -125,20 +128,20 @@ async fn establish(
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
-    let prefaced = preface::complete(link, client, door, service, teller).await?;
+    let prefaced = Box::pin(preface::complete(link, client, door, service, teller)).await?;
     let authorised = login::authorise(prefaced, teller).await?;
-    upstream::open(authorised, slots, teller).await
+    Box::pin(upstream::open(authorised, slots, teller)).await
 }
 
 /// From login to the end: moves bytes until one side is done.
 async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
     let Connected { mut relay, slot: upstream_slot } = connected;
-    let Held { slot, mut orders, alive } = held;
-    teller.action = Action::None;
+    let Held { slot, mut orders, presence } = held;
+    teller.begin(Action::None);
     teller.tell(&Event::LoggedIn);
     let ended = tokio::select! {
         ended = relay.run() => ended,
-        _ = orders.wait_for(|order| *order >= Order::Cut) => {
+        Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => {
             teller.tell_while(Action::Proxying, &Event::Trouble(&Trouble::ShutdownTimeout));
             return;
         }
@@ -154,7 +157,7 @@ async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
         teller.tell(&Event::Done);
         farewell(relay.into_client()).await;
     }
-    drop((slot, upstream_slot, alive));
+    drop((slot, upstream_slot, presence));
 }
 
 /// How long, and for how many bytes, a client is listened to that has been told all.

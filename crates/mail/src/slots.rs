@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Slots {
     used: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 /// One slot, given back when dropped.
@@ -17,12 +17,17 @@ pub struct Slot(Arc<Slots>);
 impl Slots {
     /// `limit` free slots.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), limit })
+        Arc::new(Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) })
     }
 
     /// How many there are.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many there are. Slots that are taken stay taken, even if they are too many now.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many are taken.
@@ -32,7 +37,8 @@ impl Slots {
 
     /// A slot, unless all are taken.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
-        let below = |used| (used < self.limit).then_some(used + 1);
+        let limit = self.limit();
+        let below = |used| (used < limit).then_some(used + 1);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
         Some(Slot(Arc::clone(self)))
     }
@@ -57,5 +63,17 @@ mod tests {
         drop(first);
         assert_eq!(slots.used(), 1);
         assert!(slots.take().is_some());
+    }
+
+    #[test]
+    fn fewer_slots_take_nothing_away_and_more_are_there_at_once() {
+        let slots = Slots::new(2);
+        let held = [slots.take(), slots.take()];
+        slots.set_limit(1);
+        assert!(slots.take().is_none());
+        assert_eq!(slots.used(), 2);
+        slots.set_limit(3);
+        assert!(slots.take().is_some());
+        drop(held);
     }
 }

@@ -1,15 +1,13 @@
 //! Tells the log what happened to one session: adds who, where and while doing what.
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::back;
 
 use crate::address::{ClientAddr, Endpoint};
-use crate::event::{Errno, Event};
-use crate::flavour::Flavour;
-use crate::log::{Escaped, Log};
+use crate::event::{Event, Step};
+use crate::log::{Context, Field, Log, Record};
 
 /// What a session is doing, as log lines say it behind ` while `.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +55,8 @@ pub enum Action {
 }
 
 impl Action {
-    const fn text(self) -> &'static str {
+    /// The words behind ` while `; empty for [`Action::None`].
+    pub const fn text(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Initializing => "initializing session",
@@ -88,6 +87,7 @@ const fn upstream_text(action: back::Action) -> &'static str {
         back::Action::Connecting => "connecting to upstream",
         back::Action::ReadingResponse => "reading response from upstream",
         back::Action::SendingStarttls => "sending STARTTLS to upstream",
+        back::Action::SendingId => "sending ID command to upstream",
         back::Action::SendingLogin => "sending LOGIN command to upstream",
         back::Action::SendingUser => "sending user name to upstream",
         back::Action::SendingPassword => "sending password to upstream",
@@ -104,14 +104,13 @@ const fn upstream_text(action: back::Action) -> &'static str {
 #[derive(Debug)]
 pub struct Teller {
     log: Arc<Log>,
-    flavour: Flavour,
     connection: u64,
     /// The client, by the address that it has or is believed to have.
     pub client: ClientAddr,
     /// The listening address as configured, not the local address of the connection.
     server: Endpoint,
     /// What the session is doing now.
-    pub action: Action,
+    action: Action,
     /// Whether STARTTLS was given.
     pub starttls: bool,
     /// The user's name, as soon as there is one.
@@ -122,89 +121,54 @@ pub struct Teller {
 
 impl Teller {
     /// The log of the session that came in as number `connection`.
-    pub fn new(
-        log: Arc<Log>,
-        flavour: Flavour,
-        connection: u64,
-        client: ClientAddr,
-        server: Endpoint,
-    ) -> Self {
-        Self {
-            log,
-            flavour,
-            connection,
-            client,
-            server,
-            action: Action::None,
-            starttls: false,
-            login: None,
-            upstream: None,
+    pub fn new(log: Arc<Log>, connection: u64, client: ClientAddr, server: Endpoint) -> Self {
+        let action = Action::None;
+        Self { log, connection, client, server, action, starttls: false, login: None, upstream: None }
+    }
+
+    /// What the session is doing.
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// From now on the session is doing `action`.
+    pub fn begin(&mut self, action: Action) {
+        if self.action != action {
+            self.action = action;
+            self.tell(&Event::Step(Step::Begins(action)));
         }
     }
 
-    /// Says that `event` happened while the session is doing [`action`](Self::action).
+    /// Says that `event` happened while the session is doing what it [began](Self::begin) last.
     pub fn tell(&self, event: &Event<'_>) {
         self.tell_while(self.action, event);
     }
 
     /// Says that `event` happened while the session was doing `action`.
     pub fn tell_while(&self, action: Action, event: &Event<'_>) {
-        let Some(level) = event.level() else { return };
-        if self.log.takes(level) {
-            self.log.line(level, Some(self.connection), Told { teller: self, action, event });
-        }
+        let Some(level) = event.level().filter(|level| self.log.takes(*level)) else { return };
+        let fields = self.fields();
+        let connected = format_args!("client {} connected to {}", self.client, self.server);
+        self.log.record(&Record {
+            level,
+            connection: Some(self.connection),
+            message: event,
+            errno: event.errno(),
+            context: Context { subsystem: Some("mail"), action: action.text(), fields: &fields },
+            nginx: matches!(event, Event::Connected).then_some(&connected),
+        });
     }
 
-    fn context(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let login = self.login.as_ref().map(|login| Escaped(login));
-        if self.flavour == Flavour::Nginx {
-            let starttls = if self.starttls { " using starttls" } else { "" };
-            write!(f, ", client: {}{starttls}, server: {}", self.client.host(), self.server)?;
-        } else {
-            let starttls = if self.starttls { ", starttls: \"true\"" } else { "" };
-            write!(f, ", client: \"{}\", server: \"{}\"{starttls}", self.client, self.server)?;
-        }
-        if let Some(login) = login {
-            write!(f, ", login: \"{login}\"")?;
-        }
-        match &self.upstream {
-            Some(upstream) if self.flavour == Flavour::Nginx => write!(f, ", upstream: {}", Bare(upstream)),
-            Some(upstream) => write!(f, ", upstream: \"{}\"", Bare(upstream)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// An event in its session's words.
-struct Told<'a> {
-    teller: &'a Teller,
-    action: Action,
-    event: &'a Event<'a>,
-}
-
-impl fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { teller, action, event } = self;
-        if teller.flavour == Flavour::Nginx && matches!(event, Event::Connected) {
-            return write!(f, "client {} connected to {}", teller.client, teller.server);
-        }
-        write!(f, "{event}{}", Errno(event.errno()))?;
-        if *action != Action::None {
-            write!(f, " while {}", action.text())?;
-        }
-        teller.context(f)
-    }
-}
-
-/// The upstream without brackets around IPv6, as the originals show it.
-struct Bare<'a>(&'a Endpoint);
-
-impl fmt::Display for Bare<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Endpoint::Tcp(addr) => write!(f, "{}:{}", addr.ip(), addr.port()),
-            Endpoint::Unix(_) => fmt::Display::fmt(self.0, f),
-        }
+    /// What is known of the session, in the order of log lines.
+    fn fields(&self) -> Vec<Field<'_>> {
+        let known = [
+            Some(Field::Client(self.client)),
+            Some(Field::Server(&self.server)),
+            self.starttls.then_some(Field::Starttls),
+            self.login.as_deref().map(Field::Login),
+            self.upstream.as_ref().map(Field::Upstream),
+        ];
+        known.into_iter().flatten().collect()
     }
 }
 
@@ -217,14 +181,17 @@ mod tests {
 
     use super::*;
     use crate::auth::{Failure, Remark};
+    use crate::flavour::Flavour;
     use crate::log::tests::Memory;
-    use crate::settings::log::Level;
+    use crate::settings::ErrorLog;
+    use crate::settings::log::{Destination, Level};
     use crate::trouble::{Call, Trouble, UpstreamTrouble};
 
     fn teller(memory: &Memory, flavour: Flavour) -> Teller {
         let client = ClientAddr::Tcp("127.0.0.1:49980".parse::<SocketAddr>().unwrap());
         let server = Endpoint::Tcp("127.0.0.1:31005".parse().unwrap());
-        Teller::new(Arc::new(memory.log(Level::Info)), flavour, 24, client, server)
+        let settings = ErrorLog::new(Destination::Stderr, Level::Info, flavour);
+        Teller::new(Arc::new(memory.log_as(&settings)), 24, client, server)
     }
 
     /// The message and context of what is told, without time and process.
@@ -388,6 +355,48 @@ mod tests {
         assert_eq!(
             line(&Event::AuthRemark(&Remark::NoStatus { server: server() })),
             "[warn] auth http server 127.0.0.1:9000 did not send Auth-Status, taken for OK while in auth state"
+        );
+    }
+
+    #[test]
+    fn starttls_is_told_where_each_original_tells_it() {
+        let starttls = |t: &mut Teller| {
+            t.starttls = true;
+            t.tell_while(Action::Auth, &Event::Trouble(&Trouble::ShutdownTimeout));
+        };
+        assert_eq!(
+            told(Flavour::Angie, starttls),
+            r#"[info] shutdown timeout while in auth state, client: "127.0.0.1:49980", server: "127.0.0.1:31005", starttls: "true""#
+        );
+        assert_eq!(
+            told(Flavour::Nginx, starttls),
+            "[info] shutdown timeout while in auth state, client: 127.0.0.1 using starttls, server: 127.0.0.1:31005"
+        );
+    }
+
+    #[test]
+    fn steps_are_told_at_level_debug_without_context() {
+        let memory = Memory::default();
+        let client = ClientAddr::Unix;
+        let server = Endpoint::Tcp("127.0.0.1:31005".parse().unwrap());
+        let mut teller = Teller::new(Arc::new(memory.log(Level::Debug)), 7, client, server);
+        teller.begin(Action::Auth);
+        teller.begin(Action::Auth);
+        teller.tell(&Event::Step(Step::Asks(proto::Method::Plain)));
+        let target = crate::address::Target::new("imap.example.org", 143);
+        teller.tell(&Event::Step(Step::Granted { target: &target }));
+        let text = memory.text();
+        let messages: Vec<&str> = text
+            .lines()
+            .map(|line| line.split_once(" [debug] ").unwrap().1.split_once(": ").unwrap().1)
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "*7 state: in auth state",
+                "*7 asking about a login, method plain",
+                "*7 login granted, upstream imap.example.org:143"
+            ]
         );
     }
 

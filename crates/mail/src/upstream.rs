@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use proto::back::Outcome;
+use proto::forwarded::Place;
 use proto::proxy_protocol::{Endpoints, Version, write_v1, write_v2};
-use proto::{Back, Dialogue, Front, LoginAnswer, Refusal, imap, pop3, smtp};
+use proto::{Back, Dialogue, Forwarded, Front, LoginAnswer, Refusal, imap, pop3, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::address::{ClientAddr, Endpoint, Target};
+use crate::address::{Endpoint, Target};
 use crate::auth::Resolve;
 use crate::driver::{self, Said, converse};
 use crate::event::Event;
@@ -29,7 +30,7 @@ const UNSENDABLE: &[u8] = b"Invalid login or password";
 
 /// Connects a client to its upstream. One limit (`timeout`) covers connecting and logging in (as the originals).
 pub async fn open(
-    mut authorised: Authorised,
+    mut authorised: Box<Authorised>,
     slots: &Arc<Slots>,
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
@@ -38,7 +39,7 @@ pub async fn open(
     let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
-        attempt = attempt(plan, &service, slots, teller) => attempt,
+        attempt = Box::pin(attempt(plan, &service, slots, teller)) => attempt,
         () = hang_up(&mut authorised.prefaced.link, &mut input) => return Err(Trouble::ClientGone.into()),
     };
     match attempt {
@@ -55,7 +56,7 @@ pub async fn open(
         Err(failed) => {
             let Failed { trouble, answer } = *failed;
             authorised.input = input;
-            Err(Parting { trouble: trouble.into(), word: Word::Answer(Box::new(authorised), answer) })
+            Err(Parting { trouble: trouble.into(), word: Word::Answer(authorised, answer) })
         }
     }
 }
@@ -95,8 +96,8 @@ impl Plan {
 /// The PROXY header that tells an upstream who the client is, and where it has connected to.
 fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
     let mut header = BytesMut::new();
-    let endpoints = match (prefaced.client.addr, prefaced.link.local_addr()) {
-        (ClientAddr::Tcp(source), Some(destination)) => Some(Endpoints { source, destination }),
+    let endpoints = match (prefaced.client.addr.tcp(), prefaced.link.local_addr()) {
+        (Some(source), Some(destination)) => Some(Endpoints { source, destination }),
         _ => None,
     };
     match version {
@@ -136,7 +137,7 @@ async fn attempt(
     let settings = &*service.settings;
     let slot = slots.take().ok_or(UpstreamTrouble::NoSlot)?;
     let deadline = Instant::now() + settings.core.timeout;
-    teller.action = Action::Connecting;
+    teller.begin(Action::Connecting);
     let endpoints = timeout_at(deadline, resolve(&plan.target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
@@ -146,9 +147,12 @@ async fn attempt(
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
     }
     let logged_in = timeout_at(deadline, log_in(&mut link, &mut plan, service, teller)).await;
+    if let Some(snub) = plan.back.snub() {
+        teller.tell(&Event::Snubbed(snub));
+    }
     let Ok(reply) = logged_in else {
-        if let Action::Upstream(_) = teller.action {
-            teller.action = Action::Upstream(plan.back.action());
+        if let Action::Upstream(_) = teller.action() {
+            teller.begin(Action::Upstream(plan.back.action()));
         }
         return Err(UpstreamTrouble::TimedOut.into());
     };
@@ -163,7 +167,7 @@ async fn log_in(
     teller: &mut Teller,
 ) -> Result<Bytes, Box<Failed>> {
     if !plan.header.is_empty() {
-        teller.action = Action::SendingHeader;
+        teller.begin(Action::SendingHeader);
         link.write_all(&plan.header)
             .await
             .map_err(|source| UpstreamTrouble::Io { call: Call::Send, source })?;
@@ -173,9 +177,9 @@ async fn log_in(
     }
     loop {
         let mut input = BytesMut::new();
-        teller.action = Action::Upstream(plan.back.action());
+        teller.begin(Action::Upstream(plan.back.action()));
         let said = converse(link, &mut plan.back, &mut input, |_, _| {}).await;
-        teller.action = Action::Upstream(plan.back.action());
+        teller.begin(Action::Upstream(plan.back.action()));
         match said {
             Ok(Said::Question(outcome)) => return accepted(outcome, &service.settings),
             Ok(Said::Tls) => {
@@ -234,13 +238,23 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
     match front {
         Front::Imap(front) => {
             let tag = front.tag().expect("an IMAP login has a tag").clone();
-            Back::Imap(imap::Back::new(tag, identity, limit))
+            let back = imap::Back::new(tag, identity, limit);
+            let introduced = settings.proxy.imap_id;
+            Back::Imap(if introduced { back.introducing(&forwarded(prefaced)) } else { back })
         }
-        Front::Pop3(_) => Back::Pop3(pop3::Back::new(identity, limit)),
+        Front::Pop3(_) => {
+            let back = pop3::Back::new(identity, limit);
+            let introduced = settings.proxy.pop3_xclient;
+            Back::Pop3(if introduced { back.introducing(&forwarded(prefaced)) } else { back })
+        }
         Front::Smtp(front) => {
+            let said = forwarded(prefaced);
             let facts = smtp::Facts {
                 server_name: settings.core.server_name.clone(),
-                client: prefaced.client.addr.ip(),
+                client: prefaced.client.addr.tcp(),
+                server: said.server.addr(),
+                session: said.session,
+                ttl: said.ttl,
                 host: prefaced.client.host.clone().unwrap_or_default(),
                 helo: login.helo.clone(),
                 esmtp: front.esmtp(),
@@ -254,6 +268,31 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
     }
 }
 
+/// What is said of the client to an upstream that may be a proxy itself.
+fn forwarded(prefaced: &Prefaced) -> Forwarded {
+    Forwarded {
+        client: prefaced.client.addr.tcp().into(),
+        server: connected_to(prefaced),
+        ttl: prefaced.forwarded.next_ttl(),
+        session: prefaced.forwarded.session.clone().or_else(|| Some(session_name())),
+        name: prefaced.client.host.clone(),
+    }
+}
+
+/// Where the client has connected to: the first proxy knows.
+fn connected_to(prefaced: &Prefaced) -> Place {
+    match prefaced.forwarded.server {
+        Place { ip: None, .. } => prefaced.link.local_addr().into(),
+        first => first,
+    }
+}
+
+/// A name by which the logs of all machines that a session passes can be put together.
+fn session_name() -> Bytes {
+    let random = getrandom::u64().expect("the kernel has randomness once it is up");
+    format!("{random:016x}").into()
+}
+
 /// TLS with the upstream. Whatever is wrong with it, the login ends here: no name and no password goes out in clear.
 async fn secure(
     link: &mut Link,
@@ -261,7 +300,7 @@ async fn secure(
     service: &Service,
     teller: &mut Teller,
 ) -> Result<(), UpstreamTrouble> {
-    teller.action = Action::UpstreamHandshake;
+    teller.begin(Action::UpstreamHandshake);
     let Some(tls) = &service.upstream_tls else {
         return Err(UpstreamTrouble::Unprepared("there are no trusted certificates"));
     };

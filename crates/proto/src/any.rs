@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::{
-    Action, Dialogue, Login, LoginAnswer, Outcome, Protocol, Salt, Settings, Want, imap, pop3, smtp,
+    Action, Dialogue, Forwarded, Login, LoginAnswer, Outcome, Protocol, Salt, Settings, Snub, Want, imap,
+    pop3, smtp,
 };
 
 /// The front of any protocol.
@@ -27,6 +28,24 @@ impl Front {
             Protocol::Imap => Self::Imap(imap::Front::new(settings, secured, salt)),
             Protocol::Pop3 => Self::Pop3(pop3::Front::new(settings, secured, salt)),
             Protocol::Smtp => Self::Smtp(smtp::Front::new(settings, secured, salt)),
+        }
+    }
+
+    /// Listens to what the client says of others: it is a proxy.
+    pub fn trusting(self) -> Self {
+        match self {
+            Self::Imap(front) => Self::Imap(front.trusting()),
+            Self::Pop3(front) => Self::Pop3(front.trusting()),
+            Self::Smtp(front) => Self::Smtp(front.trusting()),
+        }
+    }
+
+    /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
+    pub const fn forwarded(&self) -> &Forwarded {
+        match self {
+            Self::Imap(front) => front.forwarded(),
+            Self::Pop3(front) => front.forwarded(),
+            Self::Smtp(front) => front.forwarded(),
         }
     }
 
@@ -105,6 +124,15 @@ impl Back {
             Self::Imap(back) => back.action(),
             Self::Pop3(back) => back.action(),
             Self::Smtp(back) => back.action(),
+        }
+    }
+
+    /// Whether the upstream has refused to hear who the client is.
+    pub const fn snub(&self) -> Option<Snub> {
+        match self {
+            Self::Imap(back) => back.snub(),
+            Self::Pop3(back) => back.snub(),
+            Self::Smtp(back) => back.snub(),
         }
     }
 }

@@ -41,6 +41,17 @@ pub enum Outcome {
     Unsendable,
 }
 
+/// An upstream does not hear who the client is. What it needs is usually our address in one of its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snub {
+    /// SMTP: it refuses XCLIENT, which it has not announced to us. The login fails.
+    Xclient,
+    /// POP3: it refuses XCLIENT. The login goes on.
+    Pop3Xclient,
+    /// IMAP: it refuses ID. The login goes on.
+    ImapId,
+}
+
 /// What a back is doing: the ` while …` of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -50,6 +61,8 @@ pub enum Action {
     ReadingResponse,
     /// STARTTLS or STLS was sent last, or TLS is being begun.
     SendingStarttls,
+    /// IMAP: ID was sent last.
+    SendingId,
     /// IMAP: the LOGIN command was sent last.
     SendingLogin,
     /// IMAP, POP3: the user name was sent last.
@@ -58,7 +71,7 @@ pub enum Action {
     SendingPassword,
     /// SMTP: HELO or EHLO with our own name was sent last.
     SendingHelo,
-    /// SMTP: XCLIENT was sent last.
+    /// SMTP, POP3: XCLIENT was sent last.
     SendingXclient,
     /// SMTP: HELO or EHLO with the client's name was sent last.
     SendingClientHelo,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::counters::Counters;
-use crate::{Credentials, Login, Method, Salt, Settings, Starttls};
+use crate::{Credentials, Forwarded, Login, Method, Salt, Settings, Starttls};
 
 /// The part of a front that outlives its states.
 #[derive(Debug)]
@@ -15,6 +15,9 @@ pub(crate) struct Client {
     salt: Salt,
     secured: bool,
     heard: bool,
+    trusted: bool,
+    /// What it says of the client that it is a proxy for.
+    pub(crate) forwarded: Forwarded,
     name: Option<Bytes>,
 }
 
@@ -22,7 +25,16 @@ impl Client {
     /// A client that was not heard yet. `secured`: TLS is already up.
     pub(crate) fn new(settings: Arc<Settings>, secured: bool, salt: Salt) -> Self {
         let counters = Counters::new(settings.limits);
-        Self { settings, counters, salt, secured, heard: false, name: None }
+        Self {
+            settings,
+            counters,
+            salt,
+            secured,
+            heard: false,
+            trusted: false,
+            forwarded: Forwarded::default(),
+            name: None,
+        }
     }
 
     /// Notes whether the client has sent anything.
@@ -35,9 +47,20 @@ impl Client {
         self.heard
     }
 
-    /// TLS is up from here on.
-    pub(crate) const fn secure(&mut self) {
+    /// Listens to what the client says of others: it is a proxy.
+    pub(crate) const fn trust(&mut self) {
+        self.trusted = true;
+    }
+
+    /// Whether the client may speak for others.
+    pub(crate) const fn trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// TLS is up from here on. What was said in clear of somebody else may have been said by anybody.
+    pub(crate) fn secure(&mut self) {
         self.secured = true;
+        self.forwarded = Forwarded::default();
     }
 
     /// Whether STARTTLS is offered and accepted now.

@@ -14,6 +14,7 @@ pub mod back;
 mod client;
 pub mod counters;
 pub mod dialogue;
+pub mod forwarded;
 pub mod imap;
 pub mod line;
 mod line_front;
@@ -30,8 +31,9 @@ pub mod violation;
 mod transcript;
 
 pub use any::{Back, Front};
-pub use back::{Action, Outcome};
+pub use back::{Action, Outcome, Snub};
 pub use dialogue::{Dialogue, Want};
+pub use forwarded::Forwarded;
 pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
 pub use secret::Secret;
 pub use settings::Settings;

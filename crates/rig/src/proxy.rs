@@ -15,12 +15,15 @@ use crate::{Process, port};
 pub struct Program {
     path: PathBuf,
     preamble: &'static str,
+    /// What `error_log` says behind its level.
+    log: &'static str,
 }
 
 impl Program {
     /// gatepost, in tests of its own package `env!("CARGO_BIN_EXE_gatepost")`.
     pub fn gatepost(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), preamble: "" }
+        // A test that reads the log wants all of it, and nginx, unlike Angie, has no limit either.
+        Self { path: path.into(), preamble: "", log: " rate=0" }
     }
 
     /// The original: Debian's nginx, whose mail module is loaded at run time.
@@ -28,6 +31,7 @@ impl Program {
         Self {
             path: "/usr/sbin/nginx".into(),
             preamble: "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n",
+            log: "",
         }
     }
 
@@ -80,8 +84,9 @@ impl Proxy {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (configuration, places) = place(configuration);
         let text = format!(
-            "{}error_log {dir}/error.log info;\npid {dir}/pid;\n{configuration}",
+            "{}error_log {dir}/error.log info{};\npid {dir}/pid;\n{configuration}",
             program.preamble,
+            program.log,
             dir = directory.path().display()
         );
         std::fs::write(directory.path().join("conf"), &text).expect("the directory is writable");
@@ -100,9 +105,16 @@ impl Proxy {
         *self.places.get(name).unwrap_or_else(|| panic!("the configuration has no @{name}"))
     }
 
-    /// The error log up to now.
+    /// The error log as far as it is written: lines may come later than what they tell.
     pub fn log(&self) -> String {
         self.read("error.log")
+    }
+
+    /// Asks the proxy to stop and returns all that it has told.
+    #[track_caller]
+    pub fn whole_log(&self) -> String {
+        self.stop();
+        self.log()
     }
 
     /// Waits until the log contains `text`, then returns all of it.

@@ -10,7 +10,7 @@ use mail::auth::users::{Pool, Users, UsersFile};
 use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
 use mail::listener::Bound;
-use mail::log::{Log, Sink};
+use mail::log::{Log, Output, Sink};
 use mail::serve::{Order, Workers};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
@@ -47,7 +47,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
-    let log = Arc::new(Log::new(vec![(Level::Info, Arc::new(Sink::new(io::stdout())))]));
+    let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
     let makings = start::makings(Flavour::Gatepost)?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
@@ -63,9 +63,10 @@ async fn serve(plan: Plan) -> io::Result<()> {
             flavour: Flavour::Gatepost,
         }));
         let listen = listen(&front, sockets.len());
-        sockets.push(Bound::adopt(Arc::new(listen), front.port.listener.into())?);
+        sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);
     }
-    let workers = Workers::start(Generation { services }, sockets, 1, Slots::new(CONNECTIONS))?;
+    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}));
+    workers.install(Generation { services }, &sockets, 1)?;
     ctrl_c().await?;
     workers.order(Order::Stop);
     workers.join();
@@ -111,6 +112,7 @@ fn server(protocol: ProtocolSettings) -> Server {
             max_errors: fronts.limits.errors,
             max_commands: fronts.limits.commands,
             error_logs: Vec::new(),
+            log_tags: Arc::default(),
         },
         auth_http: None,
         auth_user_file: None,

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conf::{Args, Block, Count, Directive, Fault, Mistake, Notice, Once, Setting, apply, bind, doc};
-use mail::settings::log::{ErrorLog, Level, LogBlock};
+use mail::settings::log::{Destination, ErrorLog, Level, LogBlock};
 use mail::settings::{MailBlock, Surroundings};
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::Request;
 use super::events::{EVENTS, EventsBlock};
+use super::worker::{self, Affinity, Sandbox, Variable};
+use super::{Machine, Request};
 use crate::defaults;
 
 /// The most serving threads, whatever a configuration says: as many as the originals have processes.
@@ -34,6 +35,20 @@ pub(crate) struct Process {
     pub(crate) threads: usize,
     /// `worker_connections`: for each serving thread.
     pub(crate) connections: u64,
+    /// `master_process`: whether the worker is a process of its own.
+    pub(crate) master: bool,
+    /// `sandbox`.
+    pub(crate) sandbox: Sandbox,
+    /// `worker_cpu_affinity`.
+    pub(crate) affinity: Option<Affinity>,
+    /// `worker_priority`.
+    pub(crate) priority: Option<i32>,
+    /// `working_directory`.
+    pub(crate) directory: Option<PathBuf>,
+    /// `env`.
+    pub(crate) environment: Vec<Variable>,
+    /// How many processors the machine has.
+    pub(crate) processors: usize,
     /// `worker_rlimit_nofile`.
     pub(crate) rlimit_nofile: Option<u64>,
     /// `worker_rlimit_core`, bytes.
@@ -66,6 +81,12 @@ pub(super) struct MainBlock {
     shutdown_timeout: Setting<Duration>,
     pid: Setting<Option<PathBuf>>,
     user: Setting<Option<Account>>,
+    master: Setting<bool>,
+    sandbox: Setting<Sandbox>,
+    affinity: Setting<Affinity>,
+    priority: Setting<i32>,
+    directory: Setting<PathBuf>,
+    environment: Vec<Variable>,
     ignored: Once,
     pub(super) log: LogBlock,
     pub(super) events: Setting<EventsBlock>,
@@ -80,9 +101,6 @@ enum Threads {
 }
 
 const ONE: Count = Count::Exactly(1);
-
-/// What several directives wait for.
-const MASTER: &str = "a master process beside the worker";
 
 /// Directives of the main context, without those about logs.
 pub(super) const MAIN: &[Directive<MainBlock>] = &[
@@ -169,37 +187,69 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
         ),
         |b, a| b.shutdown_timeout.set(a, Args::msec),
     ),
-    Directive::accepted(
+    Directive::new(
         "master_process",
         ONE,
-        "this release has one process",
-        doc("on | off", "on", "Whether a master process starts worker processes."),
-        |b, a| b.ignored.check(a, Args::flag),
+        doc(
+            "on | off",
+            "on",
+            "Whether a master process with the privileges of whoever started it opens files and sockets, and a \
+             worker process without privileges serves. `off`: one process does all, and cannot be \
+             upgraded.",
+        ),
+        |b, a| b.master.set(a, Args::flag),
     ),
-    Directive::not_yet(
+    Directive::new(
+        "sandbox",
+        ONE,
+        doc(
+            "on | off | auto",
+            "auto",
+            "Whether the worker gives up access to files and to most system calls (Landlock, seccomp). `on`: the \
+             program does not start if the kernel cannot do it; `auto`: as far as it can. Only with a master \
+             process.",
+        ),
+        |b, a| {
+            b.sandbox
+                .set(a, |a| a.one_of(&[("on", Sandbox::On), ("off", Sandbox::Off), ("auto", Sandbox::Auto)]))
+        },
+    ),
+    Directive::new(
         "worker_cpu_affinity",
         Count::AtLeast(1),
-        MASTER,
-        doc("auto [MASK] | MASK …", "", "On which processors workers run."),
+        doc(
+            "auto [MASK] | MASK …",
+            "",
+            "On which processors serving threads run: a mask of `0` and `1` for each thread, the last digit being \
+             the first processor; `auto`: each on one of its own, in turn, of those in MASK.",
+        ),
+        |b, a| b.affinity.set(a, Affinity::parse),
     ),
-    Directive::not_yet(
+    Directive::new(
         "worker_priority",
         ONE,
-        MASTER,
-        doc("NUMBER", "0", "How nice workers are to other processes."),
+        doc("NUMBER", "0", "How nice the worker is to other processes: from -20 to 20, 20 is the nicest."),
+        |b, a| b.priority.set(a, worker::priority),
     ),
-    Directive::not_yet(
+    Directive::new(
         "working_directory",
         ONE,
-        MASTER,
-        doc("DIRECTORY", "", "Where workers work, and write core files."),
+        doc("DIRECTORY", "", "Where the worker works, and writes core files."),
+        |b, a| b.directory.set(a, |a| Ok(a.path().to_owned())),
     ),
-    Directive::accepted(
+    Directive::new(
         "env",
         ONE,
-        "the program starts no other, and keeps the environment that it was started with",
-        doc("NAME[=VALUE]", "TZ", "A variable of the environment of workers."),
-        |_, _| Ok(()),
+        doc(
+            "NAME[=VALUE]",
+            "TZ",
+            "A variable of the environment of the worker and of a new program in an upgrade, with the value that \
+             it has unless said. All others are dropped. May be repeated.",
+        ),
+        |b, a| {
+            b.environment.push(Variable::parse(a));
+            Ok(())
+        },
     ),
     Directive::accepted(
         "load_module",
@@ -232,7 +282,7 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
     Directive::accepted(
         "pcre_jit",
         ONE,
-        "there are no regular expressions",
+        "regular expressions stand in filters of logs only, and are fast without",
         doc("on | off", "off", "Whether to compile regular expressions."),
         |b, a| b.ignored.check(a, Args::flag),
     ),
@@ -344,6 +394,19 @@ impl MainBlock {
     pub(super) fn new(superuser: bool) -> Self {
         Self { superuser, ..Self::default() }
     }
+
+    fn thread_count(&self, machine: &Machine) -> usize {
+        match self.threads.value() {
+            Some(Threads::Auto) => machine.processors,
+            Some(Threads::Number(number)) => *number,
+            None => 1,
+        }
+    }
+
+    /// What looks wrong now that all is read.
+    pub(super) fn notice(&self, machine: &Machine) -> Option<Notice> {
+        self.affinity.value()?.notice(self.thread_count(machine))
+    }
 }
 
 impl Process {
@@ -363,20 +426,25 @@ impl Process {
             Some(pid) => pid.as_ref().map(|pid| around.in_prefix(pid)),
             None => Some(defaults::pid(request.flavour)),
         };
-        let mut error_logs = main.log.resolve(&LogBlock::default(), around);
-        if error_logs.is_empty() {
-            error_logs.push(ErrorLog { destination: request.error_log.clone(), level: Level::Error });
+        let mut error_logs = main.log.resolve(&LogBlock::default(), around)?;
+        // Syslog alone does not do (as the originals): it may lose everything.
+        if !error_logs.iter().any(|log| matches!(log.destination, Destination::File(_) | Destination::Stderr))
+        {
+            error_logs.push(ErrorLog::new(request.error_log.clone(), Level::Error, request.flavour));
         }
         Ok(Self {
             daemon: main.daemon.value().copied().unwrap_or(true),
             pid,
             account,
-            threads: match main.threads.value() {
-                Some(Threads::Auto) => request.machine.processors,
-                Some(Threads::Number(number)) => *number,
-                None => 1,
-            },
+            threads: main.thread_count(&request.machine),
             connections: events.connections.value().copied().unwrap_or(CONNECTIONS),
+            master: main.master.value().copied().unwrap_or(true),
+            sandbox: main.sandbox.value().copied().unwrap_or_default(),
+            affinity: main.affinity.value().cloned(),
+            priority: main.priority.value().copied(),
+            directory: main.directory.value().cloned(),
+            environment: main.environment.clone(),
+            processors: request.machine.processors,
             rlimit_nofile: main.rlimit_nofile.value().copied(),
             rlimit_core: main.rlimit_core.value().copied(),
             shutdown_timeout: main.shutdown_timeout.value().copied().filter(|time| !time.is_zero()),

@@ -134,9 +134,9 @@ fn the_example_of_the_originals_documentation_is_understood() {
     let Configuration { process, mail } = case.settings();
     assert_eq!(case.warnings(), [""; 0]);
     assert_eq!((process.threads, process.connections, process.daemon), (3, 1024, true));
-    let log =
-        ErrorLog { destination: Destination::File("/var/log/nginx/error.log".into()), level: Level::Info };
-    assert_eq!(process.error_logs, [log]);
+    let file = Destination::File("/var/log/nginx/error.log".into());
+    let at = process.error_logs[0].at.clone();
+    assert_eq!(process.error_logs, [ErrorLog { at, ..ErrorLog::new(file, Level::Info, Flavour::default()) }]);
     let listens: Vec<String> = mail.listens.iter().map(|listen| listen.endpoint.to_string()).collect();
     assert_eq!(listens, ["0.0.0.0:25", "0.0.0.0:110", "0.0.0.0:143", "0.0.0.0:587"]);
     let protocols: Vec<&str> = mail.servers.iter().map(|server| server.protocol.protocol().name()).collect();
@@ -166,6 +166,33 @@ fn a_typo_in_the_example_names_file_and_line() {
 }
 
 #[test]
+fn what_is_said_about_the_worker_is_so() {
+    let case = Case::new(
+        "worker_processes 2; worker_cpu_affinity 0101 10; worker_priority -5; working_directory /tmp;
+         sandbox on; env A=B; env C; events { }",
+    );
+    let process = case.settings().process;
+    assert_eq!(case.warnings(), [""; 0]);
+    assert_eq!(process.affinity, Some(Affinity::Masks(vec![vec![0, 2], vec![1]])));
+    assert_eq!((process.priority, process.sandbox), (Some(-5), Sandbox::On));
+    assert_eq!(process.directory, Some("/tmp".into()));
+    let names: Vec<_> = process.environment.iter().map(|variable| variable.name.as_os_str()).collect();
+    assert_eq!(names, ["A", "C"]);
+    let long = "1".repeat(1025);
+    assert_eq!(
+        fault(&format!("worker_cpu_affinity {long};")),
+        "\"worker_cpu_affinity\" supports up to 1024 CPUs only in main.conf:1"
+    );
+    assert_eq!(
+        Case::new("worker_cpu_affinity 01 10; events { }").warnings(),
+        [
+            "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, using last \
+          mask for remaining worker processes"
+        ]
+    );
+}
+
+#[test]
 fn what_is_not_said_has_its_default() {
     let process = Case::new(LEAST).settings().process;
     assert!(process.daemon);
@@ -173,7 +200,30 @@ fn what_is_not_said_has_its_default() {
     assert_eq!((process.threads, process.connections), (1, 512));
     assert_eq!((process.rlimit_nofile, process.rlimit_core, process.shutdown_timeout), (None, None, None));
     assert_eq!(process.account, None);
-    assert_eq!(process.error_logs, [ErrorLog { destination: Destination::Stderr, level: Level::Error }]);
+    assert_eq!(process.error_logs, [ErrorLog::new(Destination::Stderr, Level::Error, Flavour::default())]);
+}
+
+#[test]
+fn a_syslog_server_alone_is_not_the_log_of_the_process() {
+    let logs = |directives: &str| {
+        let case = Case::new(&format!("{directives} events {{}}"));
+        case.settings().process.error_logs.into_iter().map(|log| log.level).collect::<Vec<_>>()
+    };
+    assert_eq!(logs("error_log syslog:server=127.0.0.1 info;"), [Level::Info, Level::Error]);
+    assert_eq!(
+        logs("error_log syslog:server=127.0.0.1 info; error_log stderr warn;"),
+        [Level::Info, Level::Warn]
+    );
+}
+
+#[test]
+fn tags_of_the_log_have_no_place_in_the_main_context() {
+    let case = Case::new("error_log_user_tag x; events {}");
+    assert!(
+        case.fault().starts_with("\"error_log_user_tag\" directive is not allowed here in "),
+        "{}",
+        case.fault()
+    );
 }
 
 #[test]
@@ -196,7 +246,8 @@ fn what_is_said_is_so() {
     assert_eq!(process.shutdown_timeout, Some(Duration::from_mins(1)));
     let file = Destination::File("/prefix/logs/a".into());
     let expected = [(file, Level::Warn), (Destination::Stderr, Level::Error)];
-    assert_eq!(process.error_logs, expected.map(|(destination, level)| ErrorLog { destination, level }));
+    let seen = process.error_logs.into_iter().map(|log| (log.destination, log.level));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -243,14 +294,16 @@ fn mistakes_are_worded_as_the_originals_word_them() {
         ("mail { mail { } }", "\"mail\" directive is not allowed here"),
         ("mail { events { } }", "\"events\" directive is not allowed here"),
         ("nonsense;", "unknown directive \"nonsense\""),
-        ("worker_cpu_affinity auto;", "\"worker_cpu_affinity\" directive is not supported yet"),
-        ("working_directory /;", "\"working_directory\" directive is not supported yet"),
-        ("worker_priority 5;", "\"worker_priority\" directive is not supported yet"),
+        ("worker_cpu_affinity auto 1 1;", "invalid number of arguments in \"worker_cpu_affinity\" directive"),
+        ("worker_cpu_affinity 01 2;", "invalid character \"2\" in \"worker_cpu_affinity\""),
+        ("worker_priority x;", "\"worker_priority\" directive invalid number"),
+        ("worker_priority --5;", "\"worker_priority\" directive invalid number"),
+        ("sandbox maybe;", "invalid value \"maybe\""),
         (
             "ssl_engine x;",
             "\"ssl_engine\" directive is not supported: engines belong to OpenSSL, which is not used here",
         ),
-        ("error_log syslog:server=x;", "\"syslog:server=x\" in \"error_log\" directive is not supported yet"),
+        ("error_log syslog:tag=x;", "no syslog server specified"),
     ] {
         let case = Case::new(text);
         assert_eq!(case.fault(), format!("{expected} in main.conf:1"), "{text}");

@@ -4,6 +4,7 @@
 //! the proxy says to the byte is tested elsewhere: here it matters that those who wrote neither side get along.
 
 mod exact;
+mod identity;
 mod idle;
 mod large;
 mod mechanisms;

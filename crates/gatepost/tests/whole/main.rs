@@ -5,6 +5,7 @@
 
 mod command_line;
 mod hostile;
+mod identity;
 mod many;
 mod sessions;
 mod stage;

@@ -81,7 +81,7 @@ fn a_thousand_sessions_talk_and_leave_in_any_order() {
     let proxy = Proxy::start_whole(
         &gatepost(),
         &format!(
-            "user root; daemon off; worker_processes 2; events {{ worker_connections 2000; }}
+            "user root; daemon off; master_process off; worker_processes 2; events {{ worker_connections 2000; }}
              mail {{ server_name proxy.example; xclient off; auth_http {}; {} }}",
             auth.address(),
             servers.concat()
@@ -106,7 +106,7 @@ fn a_thousand_sessions_talk_and_leave_in_any_order() {
     // With the auth server go the connections that are kept for it.
     drop(auth);
     eventually("all descriptors are given back", || proxy.process().descriptors() <= own);
-    let log = proxy.log();
+    let log = proxy.whole_log();
     assert_eq!(log.matches("client logged in").count(), SESSIONS);
     for level in ["[alert]", "[crit]", "[error]", "[emerg]"] {
         assert!(

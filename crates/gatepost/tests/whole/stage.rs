@@ -139,8 +139,20 @@ impl Stage {
     /// Starts all three; `settings` are directives of the `server` block.
     #[track_caller]
     pub(crate) fn new(protocol: Protocol, settings: &str, auth: AuthServer, backend: Backend) -> Self {
+        Self::listening(protocol, "", settings, auth, backend)
+    }
+
+    /// The same; `listen` has these parameters.
+    #[track_caller]
+    pub(crate) fn listening(
+        protocol: Protocol,
+        parameters: &str,
+        settings: &str,
+        auth: AuthServer,
+        backend: Backend,
+    ) -> Self {
         let mail = format!(
-            "auth_http {}/auth; server {{ listen @proxy; protocol {}; {settings} }}",
+            "auth_http {}/auth; server {{ listen @proxy {parameters}; protocol {}; {settings} }}",
             auth.address(),
             protocol.name()
         );

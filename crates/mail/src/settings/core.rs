@@ -1,5 +1,6 @@
 //! The core module: names and limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use conf::{Args, Count, Directive, Setting, doc};
@@ -20,6 +21,17 @@ pub struct Core {
     pub max_commands: u64,
     /// `error_log` of the innermost context that has any; empty: those of the main context.
     pub error_logs: Vec<ErrorLog>,
+    /// `error_log_user_tag`.
+    pub log_tags: Arc<[Box<str>]>,
+}
+
+/// Where sessions are told, and with which tags.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// `error_log`.
+    pub error_logs: Vec<ErrorLog>,
+    /// `error_log_user_tag`.
+    pub tags: Arc<[Box<str>]>,
 }
 
 /// The core module as written.
@@ -75,14 +87,15 @@ pub const CORE: &[Directive<CoreBlock>] = &[
 
 impl Core {
     /// Settles the core of a server.
-    pub fn resolve(server: &CoreBlock, mail: &CoreBlock, logs: Vec<ErrorLog>, around: &Surroundings) -> Self {
+    pub fn resolve(server: &CoreBlock, mail: &CoreBlock, logging: Logging, around: &Surroundings) -> Self {
         let name = server.server_name.or(&mail.server_name, String::new());
         Self {
             server_name: if name.is_empty() { around.host_name.to_ascii_lowercase() } else { name },
             timeout: server.timeout.or(&mail.timeout, Duration::from_mins(1)),
             max_errors: server.max_errors.or(&mail.max_errors, 5),
             max_commands: server.max_commands.or(&mail.max_commands, 1000),
-            error_logs: logs,
+            error_logs: logging.error_logs,
+            log_tags: logging.tags,
         }
     }
 

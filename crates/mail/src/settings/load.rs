@@ -8,6 +8,7 @@ use conf::{
 };
 use proto::Protocol;
 
+use super::core::Logging;
 use super::listen::{LISTEN, ListenBlock};
 use super::scope::{self, Scope};
 use super::ssl::Zones;
@@ -119,8 +120,11 @@ impl MailBlock {
         shared: Option<&Arc<dns::Settings>>,
     ) -> Result<Server, Fault> {
         let (inner, outer) = (&server.scope, &self.scope);
-        let logs = inner.log.resolve(&outer.log, around);
-        let core = Core::resolve(&inner.core, &outer.core, logs, around);
+        let logging = Logging {
+            error_logs: inner.log.resolve(&outer.log, around)?,
+            tags: inner.tags.resolve(&outer.tags),
+        };
+        let core = Core::resolve(&inner.core, &outer.core, logging, around);
         let auth_http = AuthHttp::resolve(&inner.auth_http, &outer.auth_http);
         let auth_user_file = auth_user_file::resolve(&inner.auth_user_file, &outer.auth_user_file, around);
         if auth_http.is_none() && auth_user_file.is_none() {

@@ -1,18 +1,38 @@
-//! The `error_log` directive.
+//! The `error_log` and `error_log_user_tag` directives.
+
+mod filter;
+mod parameters;
+mod syslog;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use conf::{Args, Count, Directive, Fault, List, Mistake, Word, doc};
+use conf::{Args, Count, Directive, Fault, List, Mistake, Position, doc};
 
+use self::parameters::Parameters;
 use super::Surroundings;
+use crate::flavour::Flavour;
+
+pub use self::filter::{Filter, Subject};
+pub use self::syslog::SyslogServer;
 
 /// One `error_log` line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two that are equal are the same line of a configuration, seen from several servers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ErrorLog {
     /// Where messages go.
     pub destination: Destination,
     /// The least severe level that is written.
     pub level: Level,
+    /// How lines look.
+    pub format: Format,
+    /// Messages per second; 0: no limit.
+    pub rate: u64,
+    /// What lines have to match, all of it.
+    pub filters: Vec<Filter>,
+    /// Where it stands; `None` for the log that nobody asked for.
+    pub at: Option<Position>,
 }
 
 /// Where an [`ErrorLog`] writes.
@@ -22,6 +42,29 @@ pub enum Destination {
     File(PathBuf),
     /// Standard error.
     Stderr,
+    /// Datagrams.
+    Syslog(SyslogServer),
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Text with Angie's context.
+    Angie,
+    /// Text with nginx's context.
+    Nginx,
+    /// JSON, as Angie's.
+    Json,
+}
+
+impl Format {
+    /// The one that a program of this flavour has unless told otherwise.
+    pub const fn of(flavour: Flavour) -> Self {
+        match flavour {
+            Flavour::Gatepost | Flavour::Angie => Self::Angie,
+            Flavour::Nginx => Self::Nginx,
+        }
+    }
 }
 
 /// Severity, most severe first.
@@ -47,6 +90,18 @@ pub enum Level {
 }
 
 impl Level {
+    /// All of them, most severe first.
+    pub const ALL: [Self; 8] = [
+        Self::Emerg,
+        Self::Alert,
+        Self::Crit,
+        Self::Error,
+        Self::Warn,
+        Self::Notice,
+        Self::Info,
+        Self::Debug,
+    ];
+
     /// The word in the configuration and in log lines.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,138 +120,160 @@ impl Level {
 /// The `error_log` directives of one context as written.
 #[derive(Debug, Default)]
 pub struct LogBlock {
-    logs: List<ErrorLog>,
+    logs: List<Written>,
+}
+
+/// The `error_log_user_tag` directives of one context as written.
+#[derive(Debug, Default)]
+pub struct TagBlock {
+    tags: List<Box<str>>,
+}
+
+/// An `error_log` whose defaults are not settled yet.
+#[derive(Debug)]
+struct Written {
+    destination: WrittenDestination,
+    parameters: Parameters,
+    at: Position,
+}
+
+#[derive(Debug)]
+enum WrittenDestination {
+    File(PathBuf),
+    Stderr,
+    Syslog(syslog::Written),
+    Memory,
 }
 
 /// Directives about logs, for every context.
-pub const LOG: &[Directive<LogBlock>] = &[
-    Directive::new(
-        "error_log",
-        Count::AtLeast(1),
-        doc(
-            "FILE | stderr [emerg | alert | crit | error | warn | notice | info | debug]",
-            "/var/log/gatepost/error.log error",
-            "Where messages go that are at least as severe as the level, `error` unless given. A relative \
-             FILE is relative to the prefix. The directive may be repeated; a context that has any does not \
-             use those of the outer context. Sessions are told at level `info`. Not yet: `syslog:`, \
-             `memory:`, `rate=`, `format=` and `filter=`.",
-        ),
-        |b, a| {
-            b.logs.push(parse(a)?);
-            Ok(())
-        },
+pub const LOG: &[Directive<LogBlock>] = &[Directive::new(
+    "error_log",
+    Count::AtLeast(1),
+    doc(
+        "FILE | stderr | syslog:server=ADDRESS[,facility=NAME][,severity=LEVEL][,tag=TAG][,nohostname] \
+         [emerg | alert | crit | error | warn | notice | info | debug] [format=default | json | nginx] \
+         [rate=NUMBER] [filter=TYPE:PATTERN] …",
+        "/var/log/gatepost/error.log error",
+        "Where messages go that are at least as severe as the level, `error` unless given. A relative FILE is \
+         relative to the prefix. The directive may be repeated; a context that has any does not use those of the \
+         outer context. Sessions are told at level `info`, their steps at level `debug`. \
+         `syslog:` sends datagrams, by UDP to a host and port (514 unless given) or to `unix:PATH`; names are \
+         resolved once. The facility is `local7` unless given, the tag is the program's name. \
+         `format=json` writes an object per line, `format=nginx` the context of lines as nginx has it. \
+         `rate=` is how many messages per second are written, 1000 unless given (no limit when called as \
+         nginx), `0` for all; severe ones get through longer. \
+         `filter=` may be repeated; a line is written if all match. TYPE is `logline` (all behind the session's \
+         number), `message`, `tag`, or a field such as `client`, `server`, `login`, `upstream` (`gatepost \
+         --log-filters` lists them). PATTERN is a part of the text, or `=` and the whole text, or `~` and a regular \
+         expression in the syntax of the Rust crate `regex`, which is that of Perl without look-around and \
+         back-references. \
+         Lines are written by a thread of their own: when a disk or a reader does not keep up, lines are dropped and \
+         their number is written later.",
     ),
-    Directive::not_yet(
-        "error_log_user_tag",
-        Count::Exactly(1),
-        "logs in JSON",
-        doc("TAG", "", "A tag for lines in JSON and for `filter=tag:`."),
-    ),
-];
+    |b, a| {
+        b.logs.push(written(a)?);
+        Ok(())
+    },
+)];
 
-/// A level that is none, or one too many.
+/// Directives about logs of sessions.
+pub const TAGS: &[Directive<TagBlock>] = &[Directive::new(
+    "error_log_user_tag",
+    Count::Exactly(1),
+    doc(
+        "TAG",
+        "",
+        "A tag for messages of sessions, in JSON and for `filter=tag:`. It may be repeated; a context that has any \
+         does not use those of the outer context.",
+    ),
+    |b, a| {
+        let tag = a.string()?;
+        if !tag.is_empty() {
+            b.tags.push(tag.into());
+        }
+        Ok(())
+    },
+)];
+
+/// What only a build of the originals for their developers has.
 #[derive(Debug, thiserror::Error)]
-enum LevelMistake {
-    #[error("invalid log level \"{0}\"")]
-    Invalid(Word),
-    #[error("duplicate log level \"{0}\"")]
-    Duplicate(Word),
+enum Unsupported {
+    #[error("{} was built without debug support", product(*.0))]
+    Memory(Flavour),
 }
 
-/// The levels of an `error_log` as far as they have been read.
-#[derive(Clone, Copy)]
-enum Levels {
-    /// None.
-    Unset,
-    /// A level, after which no other may come.
-    One(Level),
-    /// `debug_core` and its siblings, which imply everything up to `info`.
-    Parts(Level),
+/// The program's name as it begins a sentence.
+const fn product(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Gatepost => "gatepost",
+        Flavour::Angie => "Angie",
+        Flavour::Nginx => "nginx",
+    }
 }
 
-impl Levels {
-    fn add(self, args: &Args<'_>, word: &Word) -> Result<Self, Fault> {
-        let wrong = |mistake| Err(Fault::own(mistake, args.at()));
-        let level = LEVELS.iter().copied().find(|level| *word == level.name());
-        match (self, level, debug_part(word)) {
-            (Self::Unset, Some(level), _) => Ok(Self::One(level)),
-            (Self::One(_) | Self::Parts(_), Some(_), _) => wrong(LevelMistake::Duplicate(word.clone())),
-            (Self::Unset, None, Some(level)) => Ok(Self::Parts(level)),
-            (Self::Parts(other), None, Some(level)) => Ok(Self::Parts(level.max(other))),
-            (Self::One(_), None, Some(_)) | (Self::Unset, None, None) => {
-                wrong(LevelMistake::Invalid(word.clone()))
-            }
-            _ => Err(args.fault(Mistake::InvalidParameter(word.clone()))),
+fn written(args: &Args<'_>) -> Result<Written, Fault> {
+    let first = args.first();
+    let destination = match first.as_bytes() {
+        b"stderr" => WrittenDestination::Stderr,
+        [b'm', b'e', b'm', b'o', b'r', b'y', b':', ..] => WrittenDestination::Memory,
+        [b's', b'y', b's', b'l', b'o', b'g', b':', ..] => {
+            WrittenDestination::Syslog(syslog::parse(args, &args.text(&first)?["syslog:".len()..])?)
         }
-    }
-
-    const fn level(self) -> Level {
-        match self {
-            Self::Unset => Level::Error,
-            Self::One(level) | Self::Parts(level) => level,
-        }
-    }
-}
-
-const LEVELS: [Level; 8] = [
-    Level::Emerg,
-    Level::Alert,
-    Level::Crit,
-    Level::Error,
-    Level::Warn,
-    Level::Notice,
-    Level::Info,
-    Level::Debug,
-];
-
-/// What a part of the originals' debug messages comes to here: only those about mail are ours.
-fn debug_part(word: &Word) -> Option<Level> {
-    match word.to_str()? {
-        "debug_mail" => Some(Level::Debug),
-        "debug_core" | "debug_alloc" | "debug_mutex" | "debug_event" | "debug_http" | "debug_stream" => {
-            Some(Level::Info)
-        }
-        _ => None,
-    }
-}
-
-/// Prefixes of what a later release has.
-const LATER_DESTINATIONS: [&[u8]; 2] = [b"syslog:", b"memory:"];
-const LATER_PARAMETERS: [&[u8]; 3] = [b"rate=", b"format=", b"filter="];
-
-fn parse(args: &Args<'_>) -> Result<ErrorLog, Fault> {
-    let destination = args.first();
-    refuse_later(args, &destination, &LATER_DESTINATIONS)?;
-    let mut levels = Levels::Unset;
-    for word in args.words().iter().skip(1) {
-        refuse_later(args, word, &LATER_PARAMETERS)?;
-        levels = levels.add(args, word)?;
-    }
-    let destination = if destination == "stderr" {
-        Destination::Stderr
-    } else {
-        Destination::File(destination.as_path().to_owned())
+        _ => WrittenDestination::File(first.as_path().to_owned()),
     };
-    Ok(ErrorLog { destination, level: levels.level() })
+    Ok(Written { destination, parameters: Parameters::parse(args)?, at: args.at().clone() })
 }
 
-fn refuse_later(args: &Args<'_>, word: &Word, later: &[&[u8]]) -> Result<(), Fault> {
-    if later.iter().any(|prefix| word.as_bytes().starts_with(prefix)) {
-        let parameter = word.clone();
-        return Err(args.fault(Mistake::ParameterNotYet { name: args.name(), parameter }));
+impl Written {
+    fn resolve(&self, around: &Surroundings) -> Result<ErrorLog, Fault> {
+        let Parameters { level, format, rate, filters } = &self.parameters;
+        let flavour = around.flavour;
+        let destination = match &self.destination {
+            WrittenDestination::File(path) => Destination::File(around.in_prefix(path)),
+            WrittenDestination::Stderr => Destination::Stderr,
+            WrittenDestination::Syslog(server) => {
+                Destination::Syslog(server.resolve(product(flavour), &around.host_name))
+            }
+            WrittenDestination::Memory => return Err(Fault::own(Unsupported::Memory(flavour), &self.at)),
+        };
+        if let Some(unknown) = filters.iter().find_map(|filter| filter.unknown_property(&self.at)) {
+            return Err(Fault::nowhere(Mistake::own(unknown)));
+        }
+        let defaults = ErrorLog::new(destination, *level, flavour);
+        Ok(ErrorLog {
+            format: format.unwrap_or(defaults.format),
+            rate: rate.unwrap_or(defaults.rate),
+            filters: filters.clone(),
+            at: Some(self.at.clone()),
+            ..defaults
+        })
     }
-    Ok(())
+}
+
+impl ErrorLog {
+    /// An `error_log` with nothing but destination and level.
+    pub fn new(destination: Destination, level: Level, flavour: Flavour) -> Self {
+        let rate = if flavour == Flavour::Nginx { 0 } else { 1000 };
+        Self { destination, level, format: Format::of(flavour), rate, filters: Vec::new(), at: None }
+    }
 }
 
 impl LogBlock {
     /// The logs of this context, else those of `outer`; files are relative to the prefix.
-    pub fn resolve(&self, outer: &Self, around: &Surroundings) -> Vec<ErrorLog> {
-        let resolve = |log: &ErrorLog| match &log.destination {
-            Destination::File(path) => {
-                ErrorLog { destination: Destination::File(around.in_prefix(path)), level: log.level }
-            }
-            Destination::Stderr => log.clone(),
-        };
-        self.logs.or(&outer.logs).iter().map(resolve).collect()
+    ///
+    /// # Errors
+    /// What only shows now: a destination that does not exist here, a filter on a field that does not.
+    pub fn resolve(&self, outer: &Self, around: &Surroundings) -> Result<Vec<ErrorLog>, Fault> {
+        self.logs.or(&outer.logs).iter().map(|log| log.resolve(around)).collect()
     }
 }
+
+impl TagBlock {
+    /// The tags of this context, else those of `outer`.
+    pub fn resolve(&self, outer: &Self) -> Arc<[Box<str>]> {
+        self.tags.or(&outer.tags).into()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

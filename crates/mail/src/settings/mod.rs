@@ -26,6 +26,8 @@ use std::time::Duration;
 
 use proto::Protocol;
 
+use crate::flavour::Flavour;
+
 pub use auth_http::AuthHttp;
 pub use core::Core;
 pub use listen::{Door, Listen};
@@ -114,6 +116,8 @@ pub struct Surroundings {
     pub prefix: PathBuf,
     /// The machine's name.
     pub host_name: String,
+    /// Whose defaults hold.
+    pub flavour: Flavour,
 }
 
 impl Surroundings {

@@ -128,7 +128,10 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "on | off",
             "off",
             "Whether the ID command (RFC 2971) tells IMAP upstreams who the client is, as Dovecot's proxy \
-             does. Not in the originals.",
+             does: its address and port, those it connected to, how many proxies there may still be, and a \
+             name of the session. Dovecot believes it if `login_trusted_networks` has this proxy, gatepost if \
+             `set_real_ip_from` has. An upstream that refuses it is logged in to all the same. Not in the \
+             originals.",
         ),
         |b, a| b.imap_id.set(a, Args::flag),
     ),
@@ -138,8 +141,8 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
         doc(
             "on | off",
             "off",
-            "Whether the XCLIENT command tells POP3 upstreams who the client is, as Dovecot's proxy does. \
-             Not in the originals.",
+            "Whether the XCLIENT command tells POP3 upstreams who the client is, as Dovecot's proxy does; \
+             see `proxy_imap_id`. Not in the originals.",
         ),
         |b, a| b.pop3_xclient.set(a, Args::flag),
     ),
@@ -158,7 +161,12 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
     Directive::new(
         "xclient",
         Count::Exactly(1),
-        doc("on | off", "on", "Whether the XCLIENT command tells SMTP upstreams who the client is."),
+        doc(
+            "on | off",
+            "on",
+            "Whether the XCLIENT command tells SMTP upstreams who the client is: ADDR, LOGIN and NAME, and of \
+             PORT, PROTO, HELO, DESTADDR, DESTPORT, SESSION and TTL those that the upstream announces.",
+        ),
         |b, a| b.xclient.set(a, Args::flag),
     ),
     Directive::new(

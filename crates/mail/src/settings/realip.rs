@@ -81,6 +81,9 @@ pub const REALIP: &[Directive<RealipBlock>] = &[Directive::new(
         "",
         "Whose PROXY headers replace the client's address, where `listen` has `proxy_protocol`: an address or a \
          network, every peer on a unix socket, or all addresses of a name. IPv6 addresses have no brackets. \
+         Where `listen` has no `proxy_protocol`, such a peer may say who the client is by the commands ID (IMAP) \
+         and XCLIENT (POP3, SMTP), as `proxy_imap_id`, `proxy_pop3_xclient` and `xclient` make other proxies do: \
+         list only those through which nobody else can speak. \
          The directive may be repeated; a server that has any does not use those of `mail`.",
     ),
     |b, a| {

@@ -6,7 +6,7 @@ use super::auth_http::{AUTH_HTTP, AuthHttpBlock};
 use super::auth_user_file::{AUTH_USER_FILE, AuthUserFileBlock};
 use super::core::{CORE, CoreBlock};
 use super::imap::{IMAP, ImapBlock};
-use super::log::{LOG, LogBlock};
+use super::log::{LOG, LogBlock, TAGS, TagBlock};
 use super::pop3::{POP3, Pop3Block};
 use super::proxy::{PROXY, ProxyBlock};
 use super::proxy_ssl::{PROXY_SSL, ProxySslBlock};
@@ -20,6 +20,7 @@ use super::ssl::{SSL, SslBlock, Zones};
 pub(super) struct Scope {
     pub(super) core: CoreBlock,
     pub(super) log: LogBlock,
+    pub(super) tags: TagBlock,
     pub(super) auth_http: AuthHttpBlock,
     pub(super) auth_user_file: AuthUserFileBlock,
     pub(super) proxy: ProxyBlock,
@@ -44,6 +45,7 @@ impl Scope {
             own,
             &mut bind(CORE, &mut self.core),
             &mut bind(LOG, &mut self.log),
+            &mut bind(TAGS, &mut self.tags),
             &mut bind(AUTH_HTTP, &mut self.auth_http),
             &mut bind(AUTH_USER_FILE, &mut self.auth_user_file),
             &mut bind(PROXY, &mut self.proxy),
@@ -63,6 +65,7 @@ pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
     vocabulary
         .and(CORE)
         .and(LOG)
+        .and(TAGS)
         .and(AUTH_HTTP)
         .and(AUTH_USER_FILE)
         .and(PROXY)
@@ -81,6 +84,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
     vec![
         chapter("Core", BOTH, CORE),
         chapter("Log", "main, mail, server", LOG),
+        chapter("Tags of the log", BOTH, TAGS),
         chapter("Auth server", BOTH, AUTH_HTTP),
         chapter("Users file", BOTH, AUTH_USER_FILE),
         chapter("Upstreams", BOTH, PROXY),

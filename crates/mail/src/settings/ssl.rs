@@ -31,6 +31,17 @@ pub struct TlsSettings {
     pub at: Position,
 }
 
+impl TlsSettings {
+    /// What the configuration check says of `mistake`, which making TLS of these settings has found.
+    pub fn fault(&self, mistake: Mistake) -> Fault {
+        if mistake.names_a_directive() {
+            Fault::own(mistake, &self.at)
+        } else {
+            Fault::nowhere(conf::Mistake::own(mistake))
+        }
+    }
+}
+
 /// The ssl module as written.
 #[derive(Debug, Default)]
 pub struct SslBlock {

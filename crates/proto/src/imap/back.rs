@@ -1,4 +1,4 @@
-//! IMAP towards upstreams: logs in with LOGIN, as the originals do.
+//! IMAP towards upstreams: says who the client is, if told to, and logs in with LOGIN, as the originals do.
 //!
 //! The client's own tag is used, so that the upstream's last reply is the one that the client waits for. User and
 //! password always go as synchronising literals, whatever the client has used: every server understands them, and
@@ -10,8 +10,10 @@ use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr_iter};
 
 use super::Tag;
+use crate::back::Snub;
+use crate::forwarded::ID_TAG;
 use crate::line::write;
-use crate::{Action, Dialogue, Identity, Outcome, Secret, Want};
+use crate::{Action, Dialogue, Forwarded, Identity, Outcome, Secret, Want};
 
 /// The dialogue with an IMAP server, from its greeting to the reply to LOGIN.
 ///
@@ -21,6 +23,9 @@ pub struct Back {
     tag: Tag,
     limit: usize,
     starttls: bool,
+    /// The command that says who the client is, or nothing.
+    introduction: Bytes,
+    snub: Option<Snub>,
     action: Action,
     /// The input begins with untagged lines of this many bytes, which were looked at.
     passed: usize,
@@ -38,6 +43,8 @@ enum State {
     Securing(Identity),
     /// TLS is up, and no reply is waited for.
     Secured(Identity),
+    /// The tagged reply to ID.
+    Id(Identity),
     /// The prompt for the user's name.
     User(Bytes, Secret),
     /// The prompt for the password.
@@ -64,14 +71,33 @@ enum Line {
 impl Back {
     /// Logs in as `identity` by a command of this tag. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(tag: Tag, identity: Identity, limit: usize) -> Self {
-        let state = State::Greeting(identity);
-        Self { tag, limit, starttls: false, action: Action::Connecting, passed: 0, state }
+        Self {
+            tag,
+            limit,
+            starttls: false,
+            introduction: Bytes::new(),
+            snub: None,
+            action: Action::Connecting,
+            passed: 0,
+            state: State::Greeting(identity),
+        }
     }
 
     /// Begins TLS with STARTTLS (RFC 9051, section 6.2.1) before anything else, and does nothing without it.
     pub const fn with_starttls(mut self) -> Self {
         self.starttls = true;
         self
+    }
+
+    /// Says who the client is, with ID, before the login. An upstream that does not want to hear it is logged in to
+    /// without.
+    pub fn introducing(self, client: &Forwarded) -> Self {
+        Self { introduction: client.id(), ..self }
+    }
+
+    /// Whether the upstream has refused to hear who the client is.
+    pub const fn snub(&self) -> Option<Snub> {
+        self.snub
     }
 
     /// What is being done, for the log.
@@ -87,6 +113,7 @@ impl Back {
             State::Greeting(_) if starts_with(line, b"* OK") => Line::Awaited,
             State::Greeting(_) => refusal,
             State::Starttls(_) if is_ok(line, STARTTLS_TAG) => Line::Awaited,
+            State::Id(_) if is_reply(line, ID_TAG) => Line::Awaited,
             State::User(..) | State::Password(_) if line.starts_with(b"+") => Line::Awaited,
             State::Completion if is_ok(line, self.tag.as_ref()) => Line::Awaited,
             State::Completion
@@ -109,6 +136,9 @@ impl Back {
             }
             state => state,
         };
+        if matches!(state, State::Id(_)) && !is_ok(&input[self.passed..end], ID_TAG) {
+            self.snub = Some(Snub::ImapId);
+        }
         // What is there already was not said in answer to what is going to be sent.
         if !is_untagged(&input[end..]) {
             return Some(if in_clear {
@@ -140,16 +170,13 @@ impl Back {
                 self.action = Action::SendingStarttls;
                 self.state = State::Starttls(identity);
             }
-            State::Greeting(Identity { user, password }) | State::Secured(Identity { user, password }) => {
-                let password = password.ok_or(Outcome::NoPassword)?;
-                // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that
-                // takes it for the end would log in somebody else.
-                if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
-                    return Err(Outcome::Unsendable);
-                }
-                write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
-                self.action = Action::SendingLogin;
-                self.state = State::User(user, password);
+            State::Greeting(identity) | State::Secured(identity) if !self.introduction.is_empty() => {
+                output.extend_from_slice(&self.introduction);
+                self.action = Action::SendingId;
+                self.state = State::Id(identity);
+            }
+            State::Greeting(identity) | State::Secured(identity) | State::Id(identity) => {
+                self.login(identity, output)?;
             }
             State::User(user, password) => {
                 write(output, &[&user, b" ", &literal(password.expose())]);
@@ -163,6 +190,19 @@ impl Back {
             }
             State::Starttls(_) | State::Securing(_) | State::Completion | State::Over => {}
         }
+        Ok(())
+    }
+
+    fn login(&mut self, Identity { user, password }: Identity, output: &mut BytesMut) -> Result<(), Outcome> {
+        let password = password.ok_or(Outcome::NoPassword)?;
+        // CHAR8, which literals are made of, does not include NUL (RFC 9051, section 9); a server that takes it for
+        // the end would log in somebody else.
+        if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
+            return Err(Outcome::Unsendable);
+        }
+        write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
+        self.action = Action::SendingLogin;
+        self.state = State::User(user, password);
         Ok(())
     }
 
@@ -237,6 +277,12 @@ impl Dialogue for Back {
 /// Whether `line` is the OK to the command of `tag`.
 fn is_ok(line: &[u8], tag: &[u8]) -> bool {
     line.strip_prefix(tag).is_some_and(|rest| starts_with(rest, b" OK"))
+}
+
+/// Whether `line` is any reply to the command of `tag` (RFC 9051, section 7.1).
+fn is_reply(line: &[u8], tag: &[u8]) -> bool {
+    let conditions: [&[u8]; 3] = [b" OK", b" NO", b" BAD"];
+    line.strip_prefix(tag).is_some_and(|rest| conditions.iter().any(|it| starts_with(rest, it)))
 }
 
 /// Where the line that begins at `from` ends, behind its CRLF. An LF alone does not end it, as in the originals.

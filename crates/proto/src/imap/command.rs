@@ -140,7 +140,7 @@ pub(super) fn command(input: &[u8], knows_id: bool) -> Look<Command> {
         let verb = parser.verb(knows_id)?;
         let mut arguments = Vec::new();
         match verb {
-            Verb::Id => parser.skip_id_arguments()?,
+            Verb::Id => parser.id_arguments(&mut arguments)?,
             _ => parser.arguments(&mut arguments)?,
         }
         Ok(Command { tag, verb, arguments })
@@ -271,27 +271,31 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes the arguments of ID, which nobody looks at: a parenthesised list of strings, or NIL.
+    /// Takes the strings of an ID command: a parenthesised list of names and values, or NIL.
     ///
     /// Arguments of any kind will do, parentheses being ordinary bytes; only quotes and literals have to be
-    /// recognised, since a line end may be in them, and are bounded in number.
-    fn skip_id_arguments(&mut self) -> Result<(), Stop> {
-        let mut strings = 0;
-        while strings <= MOST_ID_STRINGS {
+    /// recognised, since a line end may be in them, and are bounded in number. NIL is an empty string.
+    fn id_arguments(&mut self, strings: &mut Vec<Secret>) -> Result<(), Stop> {
+        while strings.len() <= MOST_ID_STRINGS {
             match self.peek()? {
                 b'\r' | b'\n' => return self.line_end(),
-                b'"' => {
-                    self.quoted()?;
-                    strings += 1;
-                }
-                b'{' => {
-                    self.literal_content()?;
-                    strings += 1;
-                }
-                _ => self.at += 1,
+                b'"' => strings.push(self.quoted()?),
+                b'{' => strings.push(self.literal_content()?.into()),
+                b' ' | b'(' | b')' => self.at += 1,
+                _ => self.id_word(strings)?,
             }
         }
         Err(Stop::Malformed)
+    }
+
+    /// Takes a word of ID that is no string; one that is NIL counts as one.
+    fn id_word(&mut self, strings: &mut Vec<Secret>) -> Result<(), Stop> {
+        let word =
+            self.take_while(|byte| !matches!(byte, b' ' | b'(' | b')' | b'\r' | b'\n' | b'"' | b'{'))?;
+        if word.eq_ignore_ascii_case(b"NIL") {
+            strings.push(Secret::default());
+        }
+        Ok(())
     }
 
     /// ```abnf

@@ -12,7 +12,9 @@ use super::command::{self, Command, Found, Look, Verb};
 use super::{Settings, Tag, reply};
 use crate::client::Client;
 use crate::sasl::{self, Exchange, Turn};
-use crate::{Credentials, Dialogue, Login, LoginAnswer, Method, Refusal, Salt, Secret, Violation, Want};
+use crate::{
+    Credentials, Dialogue, Forwarded, Login, LoginAnswer, Method, Refusal, Salt, Secret, Violation, Want,
+};
 
 /// The dialogue with an IMAP client before it is logged in.
 ///
@@ -85,6 +87,17 @@ impl Front {
         Self { client, progress: Progress::default(), state: State::New }
     }
 
+    /// Listens to what the client says of others, by ID: it is a proxy.
+    pub const fn trusting(mut self) -> Self {
+        self.client.trust();
+        self
+    }
+
+    /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
+    pub const fn forwarded(&self) -> &Forwarded {
+        &self.client.forwarded
+    }
+
     /// The user name for the log, from the moment the client has named one.
     pub fn login_name(&self) -> Option<&[u8]> {
         self.client.name()
@@ -124,12 +137,16 @@ impl Front {
     }
 
     fn next_command(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Next {
-        let knows_id = self.client.settings.capabilities.iter().any(|text| text.eq_ignore_ascii_case(b"ID"));
+        let knows_id = self.client.trusted() || self.announces_id();
         match self.read(None, |input| command::command(input, knows_id), input, output) {
             Read::Part => Break(self.wait_in(State::Command)),
             Read::Done(next) => next,
             Read::Whole(command) => self.command(command, output),
         }
+    }
+
+    fn announces_id(&self) -> bool {
+        self.client.settings.capabilities.iter().any(|text| text.eq_ignore_ascii_case(b"ID"))
     }
 
     fn next_response(
@@ -239,7 +256,10 @@ impl Front {
         match verb {
             Verb::Capability => reply::capabilities(&self.client, &tag, output),
             Verb::Noop => reply::completed(&tag, output),
-            Verb::Id => reply::id(&tag, output),
+            Verb::Id => {
+                self.forward(&arguments);
+                reply::id(&tag, output);
+            }
             Verb::Logout => {
                 reply::bye(&tag, output);
                 return self.enter(State::Closing);
@@ -255,6 +275,15 @@ impl Front {
             Verb::Starttls | Verb::Login | Verb::Authenticate => reply::invalid(Some(&tag), output),
         }
         self.enter(State::Command)
+    }
+
+    /// Takes over what a proxy says of its client.
+    fn forward(&mut self, fields: &[Secret]) {
+        if self.client.trusted() {
+            for [name, value] in fields.as_chunks().0 {
+                self.client.forwarded.read_id(name.expose(), value.expose());
+            }
+        }
     }
 
     fn login(&mut self, tag: Tag, arguments: Vec<Secret>, output: &mut BytesMut) -> Next {

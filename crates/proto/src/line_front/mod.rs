@@ -36,8 +36,8 @@ pub(crate) trait Speech: Debug + Default {
     fn refuse(refusal: &Refusal, output: &mut BytesMut);
     /// The verb that `word` is, in any letter case.
     fn verb(word: &[u8]) -> Option<Self::Verb>;
-    /// A line without its end, by the protocol's grammar.
-    fn parse(content: &[u8]) -> Result<Command<'_, Self::Verb>, Malformed>;
+    /// A line without its end, by the protocol's grammar, which knows more where the client is trusted.
+    fn parse(content: &[u8], trusted: bool) -> Result<Command<'_, Self::Verb>, Malformed>;
     /// What a command means here and now. Replies of its own are in `output`.
     fn execute(
         &mut self,
@@ -119,6 +119,10 @@ impl<S: Speech> LineFront<S> {
         &self.client
     }
 
+    pub(crate) const fn trust(&mut self) {
+        self.client.trust();
+    }
+
     pub(crate) const fn speech(&self) -> &S {
         &self.speech
     }
@@ -178,7 +182,7 @@ impl<S: Speech> LineFront<S> {
                     self.end_unless(refusal.retry, next)
                 }
             },
-            _ => match self.count(content.and_then(S::parse)) {
+            _ => match self.count(content.and_then(|content| S::parse(content, self.client.trusted()))) {
                 Ok(command) => self.command(&command, output),
                 Err(last) => self.reject(last, output),
             },

@@ -1,12 +1,12 @@
-//! POP3 towards upstreams: logs in with USER and PASS, as the originals do.
+//! POP3 towards upstreams: says who the client is, if told to, and logs in with USER and PASS, as the originals do.
 
 use std::convert::Infallible;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use crate::back::{Reading, is_single_line};
+use crate::back::{Reading, Snub, is_single_line};
 use crate::line::write;
-use crate::{Action, Dialogue, Identity, Outcome, Protocol, Secret, Want};
+use crate::{Action, Dialogue, Forwarded, Identity, Outcome, Protocol, Secret, Want};
 
 /// The dialogue with a POP3 server, from its greeting to the reply to PASS.
 ///
@@ -15,6 +15,9 @@ use crate::{Action, Dialogue, Identity, Outcome, Protocol, Secret, Want};
 pub struct Back {
     limit: usize,
     starttls: bool,
+    /// The command that says who the client is, or nothing.
+    introduction: Bytes,
+    snub: Option<Snub>,
     action: Action,
     state: State,
 }
@@ -29,6 +32,7 @@ enum State {
     Securing(Identity),
     /// TLS is up, and no reply is waited for.
     Secured(Identity),
+    Xclient(Identity),
     User(Secret),
     Pass,
     Over,
@@ -37,12 +41,30 @@ enum State {
 impl Back {
     /// Logs in as `identity`. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(identity: Identity, limit: usize) -> Self {
-        Self { limit, starttls: false, action: Action::Connecting, state: State::Greeting(identity) }
+        Self {
+            limit,
+            starttls: false,
+            introduction: Bytes::new(),
+            snub: None,
+            action: Action::Connecting,
+            state: State::Greeting(identity),
+        }
     }
 
     /// Begins TLS with STLS (RFC 2595, section 4) before anything else, and does nothing without it.
     pub fn with_starttls(self) -> Self {
         Self { starttls: true, ..self }
+    }
+
+    /// Says who the client is, with XCLIENT, before the login. An upstream that does not want to hear it is logged
+    /// in to without.
+    pub fn introducing(self, client: &Forwarded) -> Self {
+        Self { introduction: client.xclient(), ..self }
+    }
+
+    /// Whether the upstream has refused to hear who the client is.
+    pub const fn snub(&self) -> Option<Snub> {
+        self.snub
     }
 
     /// What is being done, for the log.
@@ -56,12 +78,14 @@ impl Back {
         match state {
             State::Greeting(identity) if self.starttls => return self.stls(identity, input, output),
             State::Stls(identity) => return self.secure(identity, input),
+            State::Xclient(_) if is_snub(input) => self.snub = Some(Snub::Pop3Xclient),
             _ if !input.starts_with(b"+OK") => return Want::Answer(Outcome::refused(input)),
             _ => {}
         }
         let reply = input.split();
         match state {
-            State::Greeting(identity) => self.authenticate(identity, output),
+            State::Greeting(identity) => self.introduce(identity, output),
+            State::Xclient(identity) => self.authenticate(identity, output),
             State::User(password) => {
                 write(output, &[b"PASS ", password.expose()]);
                 self.sent(Action::SendingPassword, State::Pass)
@@ -89,6 +113,15 @@ impl Back {
         self.state = State::Securing(identity);
         self.action = Action::SendingStarttls;
         Want::Tls
+    }
+
+    /// XCLIENT of Dovecot, if it is to be said.
+    fn introduce(&mut self, identity: Identity, output: &mut BytesMut) -> Want<Outcome> {
+        if self.introduction.is_empty() {
+            return self.authenticate(identity, output);
+        }
+        output.extend_from_slice(&self.introduction);
+        self.sent(Action::SendingXclient, State::Xclient(identity))
     }
 
     fn authenticate(
@@ -123,7 +156,7 @@ impl Dialogue for Back {
                 self.state = State::Securing(identity);
                 return Want::Tls;
             }
-            State::Secured(identity) => return self.authenticate(identity, output),
+            State::Secured(identity) => return self.introduce(identity, output),
             waiting => self.state = waiting,
         }
         if !input.is_empty() {
@@ -152,6 +185,11 @@ impl Dialogue for Back {
             self.state = State::Secured(identity);
         }
     }
+}
+
+/// Whether this answer to XCLIENT says that it counts for nothing. Dovecot says so in a `+OK`.
+fn is_snub(reply: &[u8]) -> bool {
+    [&b"-ERR"[..], b"+OK You are not from trusted IP"].iter().any(|snub| reply.starts_with(snub))
 }
 
 fn is_sendable(bytes: &[u8]) -> bool {
@@ -246,6 +284,60 @@ mod tests {
         let injected = "+OK begin\r\n+OK logged in\r\n";
         securing().sends(injected).asks(no_tls(injected)).check_uncut();
         securing().trades("+OK\r\n", "STLS\r\n").sends(injected).asks(no_tls(injected)).check_uncut();
+    }
+
+    const INTRODUCTION: &str = "XCLIENT ADDR=192.0.2.1 PORT=4711 SESSION=s TTL=4\r\n";
+
+    fn introduced() -> Back {
+        let client = Forwarded {
+            client: "192.0.2.1:4711".parse().ok().into(),
+            ttl: Some(4),
+            session: Some(Bytes::from_static(b"s")),
+            ..Forwarded::default()
+        };
+        let password = Some(Secret::from(&b"p"[..]));
+        Back::new(Identity { user: Bytes::from_static(b"u"), password }, 64).introducing(&client)
+    }
+
+    #[test]
+    fn who_the_client_is_comes_before_its_name_whether_the_upstream_likes_it_or_not() {
+        for (reply, snub) in [
+            ("+OK\r\n", None),
+            ("-ERR what?\r\n", Some(Snub::Pop3Xclient)),
+            ("+OK You are not from trusted IP - ignoring\r\n", Some(Snub::Pop3Xclient)),
+        ] {
+            Transcript::of(introduced)
+                .trades("+OK ready\r\n", INTRODUCTION)
+                .inspects(|back| assert_eq!(back.action(), Action::SendingXclient))
+                .trades(reply, "USER u\r\n")
+                .inspects(move |back| assert_eq!(back.snub(), snub))
+                .trades("+OK\r\n", "PASS p\r\n")
+                .sends("+OK in\r\n")
+                .asks(Outcome::LoggedIn { reply: Bytes::from_static(b"+OK in\r\n") })
+                .check();
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_to_xclient_ends_the_login() {
+        for reply in ["* BYE\r\n", "\r\n", "-err\r\n"] {
+            Transcript::of(introduced)
+                .trades("+OK ready\r\n", INTRODUCTION)
+                .sends(reply)
+                .asks(refused(reply))
+                .check();
+        }
+    }
+
+    #[test]
+    fn who_the_client_is_is_said_inside_tls() {
+        Transcript::of(|| introduced().with_starttls())
+            .trades("+OK ready\r\n", "STLS\r\n")
+            .sends("+OK begin\r\n")
+            .upgrades()
+            .receives(INTRODUCTION)
+            .trades("+OK\r\n", "USER u\r\n")
+            .check();
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::line::{self, Arguments, Command, Malformed};
 /// The most arguments of a line, SASL responses included.
 pub(super) const MOST_ARGUMENTS: usize = 3;
 
+/// The most attributes of XCLIENT.
+const MOST_ATTRIBUTES: usize = 11;
+
 /// The verbs that are known before login; everything else breaks the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -16,10 +19,12 @@ pub(super) enum Verb {
     Quit,
     Stls,
     User,
+    /// Of Dovecot; known only where the client is trusted.
+    Xclient,
 }
 
 impl Verb {
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 9] = [
         ("APOP", Self::Apop),
         ("AUTH", Self::Auth),
         ("CAPA", Self::Capa),
@@ -28,6 +33,7 @@ impl Verb {
         ("QUIT", Self::Quit),
         ("STLS", Self::Stls),
         ("USER", Self::User),
+        ("XCLIENT", Self::Xclient),
     ];
 
     /// The verb that `word` is, in any letter case.
@@ -41,11 +47,12 @@ impl Verb {
 /// ```
 ///
 /// What follows USER and PASS is one argument, inner and trailing spaces included: passwords may have them.
-pub(super) fn parse(content: &[u8]) -> Result<Command<'_, Verb>, Malformed> {
+pub(super) fn parse(content: &[u8], trusted: bool) -> Result<Command<'_, Verb>, Malformed> {
     let (word, text) = line::verb(content);
-    let verb = Verb::of(word).ok_or(Malformed)?;
+    let verb = Verb::of(word).filter(|&verb| verb != Verb::Xclient || trusted).ok_or(Malformed)?;
     let arguments = match verb {
         Verb::User | Verb::Pass => Arguments::whole(line::trim_start(text)),
+        Verb::Xclient => Arguments::split(text, MOST_ATTRIBUTES)?,
         _ => Arguments::split(text, MOST_ARGUMENTS)?,
     };
     Ok(Command { verb, arguments, raw: content })
@@ -69,7 +76,7 @@ mod tests {
             ("PASS a b c d", Verb::Pass, &["a b c d"]),
             ("PASS  p w  ", Verb::Pass, &["p w  "]),
         ] {
-            let command = parse(content.as_bytes()).expect(content);
+            let command = parse(content.as_bytes(), false).expect(content);
             assert_eq!(command.verb, verb, "{content}");
             let expected: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
             assert_eq!(command.arguments.as_slice(), expected, "{content}");
@@ -95,12 +102,13 @@ mod tests {
             "NOOP\t",
             "USER\tu",
             "GET / HTTP/1.0",
+            "XCLIENT ADDR=192.0.2.1",
             "NOOP 1 2 3 4",
             "APOP u x y z",
             "\0\0\0",
         ];
         for content in lines {
-            assert_eq!(parse(content.as_bytes()).map(|_| ()), Err(Malformed), "{content:?}");
+            assert_eq!(parse(content.as_bytes(), false).map(|_| ()), Err(Malformed), "{content:?}");
         }
     }
 }

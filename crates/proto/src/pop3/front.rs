@@ -8,10 +8,13 @@ use super::Settings;
 use super::command::{self, MOST_ARGUMENTS, Verb};
 use super::reply;
 use crate::client::Client;
+use crate::forwarded::attribute;
 use crate::line::{Command, Malformed};
 use crate::line_front::{LineFront, Reaction, Speech};
 use crate::sasl::Exchange;
-use crate::{Credentials, Dialogue, Login, LoginAnswer, Mechanism, Method, Refusal, Salt, Secret, Want};
+use crate::{
+    Credentials, Dialogue, Forwarded, Login, LoginAnswer, Mechanism, Method, Refusal, Salt, Secret, Want,
+};
 
 /// The dialogue with a POP3 client before it is logged in.
 ///
@@ -24,6 +27,17 @@ impl Front {
     /// A dialogue that begins with the greeting. `secured`: TLS is already up. The salt is for APOP and CRAM-MD5.
     pub fn new(settings: Arc<Settings>, secured: bool, salt: Salt) -> Self {
         Self(LineFront::new(settings, secured, salt))
+    }
+
+    /// Listens to what the client says of others, by XCLIENT: it is a proxy.
+    pub const fn trusting(mut self) -> Self {
+        self.0.trust();
+        self
+    }
+
+    /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
+    pub const fn forwarded(&self) -> &Forwarded {
+        &self.0.client().forwarded
     }
 
     /// The user name for the log, from the moment the client has named one.
@@ -81,8 +95,8 @@ impl Speech for Pop3 {
         Verb::of(word)
     }
 
-    fn parse(content: &[u8]) -> Result<Command<'_, Verb>, Malformed> {
-        command::parse(content)
+    fn parse(content: &[u8], trusted: bool) -> Result<Command<'_, Verb>, Malformed> {
+        command::parse(content, trusted)
     }
 
     fn execute(
@@ -119,6 +133,12 @@ impl Pop3 {
             (Verb::Stls, _) if client.may_upgrade() => {
                 reply::ok(output);
                 return Reaction::Upgrade;
+            }
+            (Verb::Xclient, attributes) => {
+                for (name, value) in attributes.iter().filter_map(|text| attribute(text)) {
+                    client.forwarded.read_xclient(name, value);
+                }
+                reply::ok(output);
             }
             // RFC 2595, section 4: what names a user or proves one is refused until TLS is up, where TLS is required.
             _ if client.must_upgrade() => return Reaction::Invalid,

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use super::{Back, Front, Settings};
 use crate::sasl::encode;
 use crate::transcript::{SALT, Transcript, login, meet, plain, settings};
-use crate::{Identity, Limits, Mechanism, Method, Outcome, Secret, Starttls, Violation, Want};
+use crate::{
+    Forwarded, Identity, Limits, Mechanism, Method, Outcome, Secret, Snub, Starttls, Violation, Want,
+};
 
 const INVALID: &str = "-ERR invalid command\r\n";
 const DIGEST: &str = "0123456789abcdef0123456789abcdef";
@@ -320,6 +322,76 @@ fn what_our_back_says_our_front_understands() {
         let mut back = Back::new(identity, 4096);
         let mut front = Front::new(Arc::new(pop3(&[Mechanism::Plain], Starttls::Off)), false, SALT);
         assert_eq!(meet(&mut back, &mut front), (Want::Input, Want::Answer(plain(user, password))));
+    }
+}
+
+/// A trusted proxy, behind the greeting.
+fn proxy(starttls: Starttls) -> Transcript<Front> {
+    let settings = Arc::new(pop3(&[Mechanism::Plain], starttls));
+    Transcript::of(move || Front::new(Arc::clone(&settings), false, SALT).trusting())
+        .receives("+OK POP3 ready\r\n")
+}
+
+fn forwarded() -> Forwarded {
+    Forwarded {
+        client: "192.0.2.1:4711".parse().ok().into(),
+        ttl: Some(3),
+        session: Some(Bytes::from_static(b"s")),
+        ..Forwarded::default()
+    }
+}
+
+#[test]
+fn a_trusted_proxy_says_who_the_client_is() {
+    proxy(Starttls::Off)
+        .trades("xclient ADDR=192.0.2.1 PORT=4711  SESSION=s TTL=3 FORWARD=eA==\r\n", "+OK\r\n")
+        .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
+        .trades("XCLIENT\r\n", "+OK\r\n")
+        .trades("USER u\r\n", "+OK\r\n")
+        .trades("XCLIENT ADDR=192.0.2.2\r\n", INVALID)
+        .trades("USER u\r\n", "+OK\r\n")
+        .sends("PASS p\r\n")
+        .asks(plain("u", "p"))
+        .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
+        .check();
+}
+
+#[test]
+fn nobody_else_speaks_for_others() {
+    let limits = Limits { line: 4096, errors: 2, commands: 10 };
+    limited(limits)
+        .trades("XCLIENT ADDR=192.0.2.1\r\n", INVALID)
+        .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+        .trades("XCLIENT\r\n", INVALID)
+        .notes(Violation::TooManyErrors)
+        .closes()
+        .check();
+}
+
+#[test]
+fn what_was_said_in_clear_of_others_is_forgotten_inside_tls() {
+    proxy(Starttls::Only)
+        .trades("XCLIENT ADDR=192.0.2.1\r\n", "+OK\r\n")
+        .trades("STLS\r\n", "+OK\r\n")
+        .upgrades()
+        .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+        .trades("XCLIENT PORT=4711 TTL=3 SESSION=s ADDR=192.0.2.1\r\n", "+OK\r\n")
+        .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
+        .check();
+}
+
+#[test]
+fn what_our_back_says_of_its_client_our_front_believes_if_it_trusts_us() {
+    for (trusting, snub) in [(true, None), (false, Some(Snub::Pop3Xclient))] {
+        let identity = Identity { user: Bytes::from_static(b"u"), password: Some(Secret::from(&b"p"[..])) };
+        let mut back = Back::new(identity, 4096).introducing(&forwarded());
+        let mut front = Front::new(Arc::new(pop3(&[Mechanism::Plain], Starttls::Off)), false, SALT);
+        if trusting {
+            front = front.trusting();
+        }
+        assert_eq!(meet(&mut back, &mut front), (Want::Input, Want::Answer(plain("u", "p"))));
+        assert_eq!(front.forwarded() == &forwarded(), trusting);
+        assert_eq!(back.snub(), snub);
     }
 }
 

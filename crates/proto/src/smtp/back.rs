@@ -1,14 +1,16 @@
 //! SMTP towards upstreams: greeting, HELO or EHLO, then XCLIENT, AUTH or the transaction, as configured.
 //!
-//! The upstream's capabilities are not consulted: what is configured is sent, as in the originals.
+//! The upstream's capabilities are not consulted: what is configured is sent, as in the originals. Only what the
+//! originals do not know depends on them: further attributes of XCLIENT.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::reply;
-use crate::back::{Reading, is_single_line};
+use super::xclient::{self, Announced};
+use crate::back::{Reading, Snub, is_single_line};
 use crate::line::write;
 use crate::{Action, Dialogue, Envelope, Identity, Outcome, Protocol, Want, sasl};
 
@@ -18,7 +20,13 @@ pub struct Facts {
     /// Our own name, for HELO and EHLO (`server_name`).
     pub server_name: String,
     /// The client's address; `None` for a unix socket.
-    pub client: Option<IpAddr>,
+    pub client: Option<SocketAddr>,
+    /// Where the client has connected to; `None` for a unix socket.
+    pub server: Option<SocketAddr>,
+    /// The name of the session at all proxies.
+    pub session: Option<Bytes>,
+    /// How many proxies the client may still pass.
+    pub ttl: Option<u8>,
     /// The client's host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     pub host: String,
     /// The argument of the client's last HELO or EHLO; empty if there was none.
@@ -44,6 +52,9 @@ pub struct Back {
     limit: usize,
     /// TLS is still to begin.
     starttls: bool,
+    /// What the upstream's reply to EHLO says of XCLIENT.
+    announced: Option<Announced>,
+    snub: Option<Snub>,
     action: Action,
     state: State,
 }
@@ -69,13 +80,26 @@ enum State {
 impl Back {
     /// Logs in by these facts. `limit`: longest reply, in bytes (`proxy_buffer`).
     pub const fn new(facts: Facts, limit: usize) -> Self {
-        Self { facts, limit, starttls: false, action: Action::Connecting, state: State::Connect }
+        Self {
+            facts,
+            limit,
+            starttls: false,
+            announced: None,
+            snub: None,
+            action: Action::Connecting,
+            state: State::Connect,
+        }
     }
 
     /// Begins TLS with STARTTLS (RFC 3207) right behind EHLO, and does nothing without it.
     pub fn with_starttls(mut self) -> Self {
         self.starttls = true;
         self
+    }
+
+    /// Whether the upstream has refused to hear who the client is, which it has not announced either.
+    pub const fn snub(&self) -> Option<Snub> {
+        self.snub
     }
 
     /// What is being done, for the log.
@@ -88,6 +112,8 @@ impl Back {
         let in_clear = self.starttls;
         // What comes behind a reply in clear was not said in answer to anything.
         if !self.state.accepts(input) || in_clear && !is_one_reply(input) {
+            let unannounced = self.state == State::Xclient && self.announced.is_none();
+            self.snub = unannounced.then_some(Snub::Xclient);
             self.state = State::Over;
             return Want::Answer(if in_clear { Outcome::no_tls(input) } else { Outcome::refused(input) });
         }
@@ -103,7 +129,7 @@ impl Back {
                 self.state = State::Securing;
                 Want::Tls
             }
-            State::Helo if self.facts.xclient => self.xclient(output),
+            State::Helo if self.facts.xclient => self.xclient(&reply, output),
             State::Xclient if !self.facts.helo.is_empty() => self.client_helo(output),
             State::Helo | State::Xclient | State::ClientHelo => self.introduced(output),
             State::Mail => self.rcpt(output),
@@ -120,23 +146,9 @@ impl Back {
         self.sent(Action::SendingHelo, State::Helo)
     }
 
-    /// <https://www.postfix.org/XCLIENT_README.html>; the attributes of the originals in their order.
-    fn xclient(&mut self, output: &mut BytesMut) -> Want<Outcome> {
-        output.extend_from_slice(b"XCLIENT ADDR=");
-        let address = match self.facts.client {
-            Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => format!("IPV6:{address}"),
-            None => "unix:".to_owned(),
-        };
-        output.extend_from_slice(address.as_bytes());
-        if !self.facts.identity.user.is_empty() && !self.facts.auth {
-            output.extend_from_slice(b" LOGIN=");
-            xtext(&self.facts.identity.user, output);
-        }
-        output.extend_from_slice(b" NAME=");
-        // Checked names have nothing to encode; a name that was not checked cannot add an attribute or a line.
-        xtext(self.facts.host.as_bytes(), output);
-        write(output, &[]);
+    fn xclient(&mut self, reply: &Bytes, output: &mut BytesMut) -> Want<Outcome> {
+        self.announced = Announced::in_reply(reply);
+        xclient::command(&self.facts, self.announced.as_ref(), output);
         self.sent(Action::SendingXclient, State::Xclient)
     }
 
@@ -251,16 +263,6 @@ const fn verb(extended: bool) -> &'static [u8] {
     if extended { b"EHLO " } else { b"HELO " }
 }
 
-/// xtext (RFC 3461, section 4), where the originals encode 0x7F and all above it too.
-fn xtext(text: &[u8], output: &mut BytesMut) {
-    for &byte in text {
-        match byte {
-            0x21..=0x7e if byte != b'+' && byte != b'=' => output.put_u8(byte),
-            _ => output.extend_from_slice(format!("+{byte:02X}").as_bytes()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +273,10 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             server_name: "mx.example".to_owned(),
-            client: Some(IpAddr::from([192, 0, 2, 1])),
+            client: Some(SocketAddr::from(([192, 0, 2, 1], 4711))),
+            server: Some(SocketAddr::from(([198, 51, 100, 2], 25))),
+            session: Some(Bytes::from_static(b"s+1")),
+            ttl: Some(4),
             host: "[UNAVAILABLE]".to_owned(),
             helo: Bytes::from_static(b"c"),
             esmtp: true,
@@ -383,7 +388,7 @@ mod tests {
     fn xclient_values_cannot_leave_their_place() {
         let user = Bytes::from_static(b"u\xff\n=+ \r\0%\x7f");
         let host = "a b\r\nc".to_owned();
-        let v6 = "2001:db8::1".parse().ok();
+        let v6 = "[2001:db8::1]:4711".parse().ok();
         for (client, host, line) in [
             (None, "h", "XCLIENT ADDR=unix: LOGIN=u+FF+0A+3D+2B+20+0D+00%+7F NAME=h\r\n"),
             (
@@ -395,6 +400,84 @@ mod tests {
             let identity = Identity { user: user.clone(), password: None };
             greeted(Facts { client, host: host.to_owned(), identity, ..facts() }).receives(line).check();
         }
+    }
+
+    /// The line that an upstream gets which has announced this.
+    fn told(announced: &str, facts: Facts, line: &str) {
+        Transcript::of(move || Back::new(facts.clone(), 512))
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .trades(format!("250-be\r\n{announced}\r\n250 SIZE\r\n"), line)
+            .check();
+    }
+
+    #[test]
+    fn what_the_originals_do_not_send_goes_out_if_it_was_announced() {
+        let plain = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]";
+        for (announced, further) in [
+            ("250-XCLIENT", ""),
+            ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME", ""),
+            ("250-XCLIENT TTL SESSION", " SESSION=s+2B1 TTL=4"),
+            ("250-XCLIENTS PORT", ""),
+            ("250-X PORT", ""),
+            ("250-XCLIENT NAME ADDR PORT", " PORT=4711"),
+            ("250-xclient proto", " PROTO=ESMTP"),
+            ("250-XCLIENT DESTPORT HELO", " HELO=c DESTPORT=25"),
+            (
+                "250-XCLIENT DESTADDR NAME ADDR PORT PROTO HELO LOGIN DESTPORT",
+                " PORT=4711 PROTO=ESMTP HELO=c DESTADDR=198.51.100.2 DESTPORT=25",
+            ),
+        ] {
+            told(announced, facts(), &format!("{plain}{further}\r\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_in_xclient() {
+        let all = "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT";
+        let unix = Facts { client: None, server: None, helo: Bytes::new(), esmtp: false, ..facts() };
+        told(all, unix, "XCLIENT ADDR=unix: LOGIN=u NAME=[UNAVAILABLE] PROTO=SMTP\r\n");
+        let endless = Facts { helo: "x".repeat(256).into(), ..facts() };
+        let line = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE] PORT=4711\r\n";
+        told("250-XCLIENT HELO PORT", endless, line);
+    }
+
+    #[test]
+    fn announced_values_are_encoded_too() {
+        let server = "[2001:db8::2]:25".parse().ok();
+        let facts = Facts { server, helo: Bytes::from_static(b"a=b\xff ADDR"), ..facts() };
+        let line = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE] \
+                    HELO=a+3Db+FF+20ADDR DESTADDR=IPV6:2001:db8::2\r\n";
+        told("250-XCLIENT HELO DESTADDR", facts, line);
+    }
+
+    #[test]
+    fn what_was_announced_in_clear_does_not_count_inside_tls() {
+        Transcript::of(|| Back::new(facts(), 128).with_starttls())
+            .trades("220 ready\r\n", "EHLO mx.example\r\n")
+            .trades("250-XCLIENT PORT\r\n250 STARTTLS\r\n", "STARTTLS\r\n")
+            .sends("220 go\r\n")
+            .upgrades()
+            .receives("EHLO mx.example\r\n")
+            .trades("250 XCLIENT NAME\r\n", "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]\r\n")
+            .check();
+    }
+
+    #[test]
+    fn a_refusal_of_what_was_not_announced_has_an_obvious_reason() {
+        for (announced, snub) in [("250 be\r\n", Some(Snub::Xclient)), ("250 XCLIENT NAME\r\n", None)] {
+            back(facts())
+                .trades("220 ready\r\n", "EHLO mx.example\r\n")
+                .trades(announced, "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]\r\n")
+                .sends("550 no\r\n")
+                .asks(refused("550 no\r\n"))
+                .inspects(move |back| assert_eq!(back.snub(), snub))
+                .check();
+        }
+        back(facts())
+            .sends("554 no\r\n")
+            .asks(refused("554 no\r\n"))
+            .inspects(|back| assert_eq!(back.snub(), None))
+            .check();
     }
 
     #[test]

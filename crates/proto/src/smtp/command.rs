@@ -20,10 +20,12 @@ pub(super) enum Verb {
     Rset,
     Starttls,
     Vrfy,
+    /// Of Postfix; known only where the client is trusted.
+    Xclient,
 }
 
 impl Verb {
-    const ALL: [(&str, Self); 12] = [
+    const ALL: [(&str, Self); 13] = [
         ("AUTH", Self::Auth),
         ("EHLO", Self::Ehlo),
         ("EXPN", Self::Expn),
@@ -36,6 +38,7 @@ impl Verb {
         ("RSET", Self::Rset),
         ("STARTTLS", Self::Starttls),
         ("VRFY", Self::Vrfy),
+        ("XCLIENT", Self::Xclient),
     ];
 
     /// The verb that `word` is, in any letter case.
@@ -49,9 +52,9 @@ impl Verb {
 /// ```
 ///
 /// No argument is looked into: addresses and parameters of MAIL and RCPT are the upstream's business.
-pub(super) fn parse(content: &[u8]) -> Result<Command<'_, Verb>, Malformed> {
+pub(super) fn parse(content: &[u8], trusted: bool) -> Result<Command<'_, Verb>, Malformed> {
     let (word, text) = line::verb(content);
-    let verb = Verb::of(word).ok_or(Malformed)?;
+    let verb = Verb::of(word).filter(|&verb| verb != Verb::Xclient || trusted).ok_or(Malformed)?;
     let arguments = Arguments::split(text, MOST_ARGUMENTS)?;
     Ok(Command { verb, arguments, raw: line::trim_end(content) })
 }
@@ -73,7 +76,7 @@ mod tests {
             ),
             ("EHLO [192.0.2.1]", Verb::Ehlo, &["[192.0.2.1]"], "EHLO [192.0.2.1]"),
         ] {
-            let command = parse(content.as_bytes()).expect(content);
+            let command = parse(content.as_bytes(), false).expect(content);
             assert_eq!(command.verb, verb, "{content}");
             let expected: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
             assert_eq!(command.arguments.as_slice(), expected, "{content}");
@@ -83,8 +86,8 @@ mod tests {
 
     #[test]
     fn eleven_arguments_are_the_most() {
-        assert!(parse(format!("NOOP{} ", " x".repeat(11)).as_bytes()).is_ok());
-        assert!(parse(format!("NOOP{}", " x".repeat(12)).as_bytes()).is_err());
+        assert!(parse(format!("NOOP{} ", " x".repeat(11)).as_bytes(), false).is_ok());
+        assert!(parse(format!("NOOP{}", " x".repeat(12)).as_bytes(), false).is_err());
     }
 
     #[test]
@@ -107,7 +110,7 @@ mod tests {
             "\u{410}UTH",
         ];
         for content in lines {
-            assert_eq!(parse(content.as_bytes()).map(|_| ()), Err(Malformed), "{content:?}");
+            assert_eq!(parse(content.as_bytes(), false).map(|_| ()), Err(Malformed), "{content:?}");
         }
     }
 }

@@ -7,13 +7,14 @@ use bytes::{Bytes, BytesMut};
 use super::Settings;
 use super::command::{self, MOST_ARGUMENTS, Verb};
 use super::reply;
+use super::xclient;
 use crate::client::Client;
 use crate::line::{Command, Malformed};
 use crate::line_front::{LineFront, Reaction, Speech};
 use crate::sasl::Exchange;
 use crate::{
-    Credentials, Dialogue, Envelope, Login, LoginAnswer, Mechanism, Method, Refusal, Salt, Secret, Violation,
-    Want,
+    Credentials, Dialogue, Envelope, Forwarded, Login, LoginAnswer, Mechanism, Method, Refusal, Salt, Secret,
+    Violation, Want,
 };
 
 /// The dialogue with an SMTP client before it is logged in.
@@ -27,6 +28,17 @@ impl Front {
     /// A dialogue that begins with the greeting. `secured`: TLS is already up. The salt is for CRAM-MD5.
     pub fn new(settings: Arc<Settings>, secured: bool, salt: Salt) -> Self {
         Self(LineFront::new(settings, secured, salt))
+    }
+
+    /// Listens to what the client says of others, by XCLIENT: it is a proxy.
+    pub const fn trusting(mut self) -> Self {
+        self.0.trust();
+        self
+    }
+
+    /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
+    pub const fn forwarded(&self) -> &Forwarded {
+        &self.0.client().forwarded
     }
 
     /// The user name for the log, from the moment the client has named one.
@@ -97,8 +109,8 @@ impl Speech for Smtp {
         Verb::of(word)
     }
 
-    fn parse(content: &[u8]) -> Result<Command<'_, Verb>, Malformed> {
-        command::parse(content)
+    fn parse(content: &[u8], trusted: bool) -> Result<Command<'_, Verb>, Malformed> {
+        command::parse(content, trusted)
     }
 
     fn execute(
@@ -112,6 +124,7 @@ impl Speech for Smtp {
             Verb::Auth => auth(client, command.arguments.as_slice(), output),
             Verb::Mail => self.mail(client, command, output),
             Verb::Rcpt => self.rcpt(command, output),
+            Verb::Xclient => self.xclient(client, command.arguments.as_slice(), output),
             Verb::Noop => say(output, reply::OK),
             Verb::Rset => {
                 self.mail = None;
@@ -151,6 +164,17 @@ impl Smtp {
         } else {
             reply::hello(client, output);
         }
+        Reaction::Done
+    }
+
+    /// The session begins anew, and the client itself is about to say hello.
+    fn xclient(&mut self, client: &mut Client, attributes: &[&[u8]], output: &mut BytesMut) -> Reaction {
+        if self.mail.is_some() {
+            return say(output, reply::BAD_SEQUENCE);
+        }
+        xclient::read(attributes, &mut client.forwarded);
+        self.helo = Bytes::new();
+        reply::greeting(client, output);
         Reaction::Done
     }
 

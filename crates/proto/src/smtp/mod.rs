@@ -3,6 +3,7 @@
 
 mod command;
 pub mod reply;
+mod xclient;
 
 pub mod back;
 pub mod front;

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::xclient;
 use crate::Refusal;
 use crate::client::Client;
 use crate::line::write;
@@ -40,6 +41,7 @@ pub(super) fn hello(client: &Client, output: &mut BytesMut) {
 }
 
 /// The reply to EHLO: our name, the configured lines, AUTH unless TLS has to come first, STARTTLS if it may come.
+/// A trusted proxy is told what it may say of its client.
 pub(super) fn extended_hello(client: &Client, output: &mut BytesMut) {
     let settings = &client.settings;
     let mut last = settings.server_name.as_bytes().to_vec();
@@ -57,6 +59,9 @@ pub(super) fn extended_hello(client: &Client, output: &mut BytesMut) {
     }
     if client.may_upgrade() {
         add(b"STARTTLS".to_vec());
+    }
+    if client.trusted() {
+        add(xclient::UNDERSTOOD.to_vec());
     }
     write(output, &[b"250 ", &last]);
 }

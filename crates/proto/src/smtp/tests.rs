@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::{Back, Facts, Front, Settings};
 use crate::transcript::{SALT, Transcript, again, login, meet, plain, refusal, settings};
 use crate::{
-    Envelope, Identity, Limits, Login, LoginAnswer, Mechanism, Method, Outcome, Refusal, Secret, Starttls,
-    Violation, Want,
+    Envelope, Forwarded, Identity, Limits, Login, LoginAnswer, Mechanism, Method, Outcome, Refusal, Secret,
+    Starttls, Violation, Want,
 };
 
 const GREETING: &str = "220 mx.example ESMTP ready\r\n";
@@ -460,6 +460,9 @@ fn back_of(user: &'static [u8], password: &[u8], envelope: Option<Envelope>) -> 
     let facts = Facts {
         server_name: "proxy.example".to_owned(),
         client: None,
+        server: None,
+        session: None,
+        ttl: None,
         host: "[UNAVAILABLE]".to_owned(),
         helo: Bytes::new(),
         esmtp: true,
@@ -497,6 +500,9 @@ fn our_front_takes_no_xclient_from_our_back() {
         Facts {
             server_name: "proxy.example".to_owned(),
             client: None,
+            server: None,
+            session: None,
+            ttl: None,
             host: "h".to_owned(),
             helo: Bytes::new(),
             esmtp: false,
@@ -509,4 +515,77 @@ fn our_front_takes_no_xclient_from_our_back() {
     );
     let refused = Outcome::Refused { reply: Bytes::from_static(INVALID.as_bytes()), shown_from: 0 };
     assert_eq!(meet(&mut back, &mut upstream()), (Want::Answer(refused), Want::Input));
+}
+
+/// A trusted proxy, behind the greeting.
+fn proxy(starttls: Starttls) -> Transcript<Front> {
+    let settings = Arc::new(smtp(&OPEN, starttls));
+    Transcript::of(move || Front::new(Arc::clone(&settings), false, SALT).trusting()).receives(GREETING)
+}
+
+fn forwarded() -> Forwarded {
+    Forwarded {
+        client: "[2001:db8::1]:4711".parse().ok().into(),
+        ttl: Some(3),
+        session: Some(Bytes::from_static(b"a+b")),
+        name: Some("mail.example".to_owned()),
+        ..Forwarded::default()
+    }
+}
+
+#[test]
+fn a_trusted_proxy_says_who_the_client_is_and_the_session_begins_anew() {
+    proxy(Starttls::Off)
+        .trades(
+            "EHLO proxy\r\n",
+            "250-mx.example\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT NAME SESSION TTL\r\n",
+        )
+        .trades("XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=u NAME=mail.example PORT=4711\r\n", GREETING)
+        .trades("xclient SESSION=a+2Bb TTL=3 PROTO=ESMTP HELO=c DESTADDR=192.0.2.9\r\n", GREETING)
+        .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
+        .inspects(|front| assert!(front.helo().is_empty()))
+        .trades("HELO c\r\n", "250 mx.example\r\n")
+        .sends("AUTH PLAIN AHUAcA==\r\n")
+        .asks(helo("c", plain("u", "p")))
+        .check();
+}
+
+#[test]
+fn what_a_proxy_says_wrongly_says_nothing() {
+    for attributes in [
+        "",
+        " ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE]",
+        " ADDR=unix: NAME=",
+        " ADDR=192.0.2.1+ NAME=a+4",
+        " NAME=a+20b NAME=a+0D+0Ab NAME=+GG",
+        " ADDR NAME TTL=+2D1",
+    ] {
+        proxy(Starttls::Off)
+            .trades(format!("XCLIENT{attributes}\r\n"), GREETING)
+            .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+            .check();
+    }
+}
+
+#[test]
+fn nobody_speaks_for_others_in_a_transaction_or_without_trust() {
+    proxy(Starttls::Off)
+        .trades("MAIL FROM:<a>\r\n", OK)
+        .trades("XCLIENT ADDR=192.0.2.1\r\n", BAD_SEQUENCE)
+        .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+        .check();
+    client()
+        .trades("XCLIENT ADDR=192.0.2.1\r\n", INVALID)
+        .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+        .check();
+}
+
+#[test]
+fn what_was_said_in_clear_of_others_is_forgotten_inside_tls() {
+    proxy(Starttls::On)
+        .trades("XCLIENT ADDR=192.0.2.1\r\n", GREETING)
+        .trades("STARTTLS\r\n", "220 2.0.0 Start TLS\r\n")
+        .upgrades()
+        .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
+        .check();
 }

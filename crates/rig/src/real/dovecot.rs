@@ -25,6 +25,7 @@ struct Places {
     imap: SocketAddr,
     pop3: SocketAddr,
     tls: Option<TlsPlaces>,
+    headed: Option<HeadedPlaces>,
 }
 
 /// Where it listens for TLS from the first byte on.
@@ -34,12 +35,20 @@ struct TlsPlaces {
     pop3s: SocketAddr,
 }
 
+/// Where it wants a PROXY header before everything else.
+#[derive(Clone, Copy, Debug)]
+struct HeadedPlaces {
+    imap: SocketAddr,
+    pop3: SocketAddr,
+}
+
 /// A Dovecot to be started.
 #[derive(Debug)]
 #[must_use = "nothing runs before it is started"]
 pub struct DovecotSetup<'a> {
     users: &'a [(&'a str, &'a str)],
     tls: Option<&'a Identity>,
+    behind_proxies: bool,
 }
 
 impl<'a> DovecotSetup<'a> {
@@ -48,11 +57,17 @@ impl<'a> DovecotSetup<'a> {
         Self { tls: Some(identity), ..self }
     }
 
+    /// Believes what proxies on this machine say of their clients: by ID and XCLIENT, and by PROXY headers at places of
+    /// their own.
+    pub fn behind_proxies(self) -> Self {
+        Self { behind_proxies: true, ..self }
+    }
+
     /// Starts Dovecot and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Dovecot {
         let directory = directory();
-        let places = Places::free(self.tls.is_some());
+        let places = Places::free(self.tls.is_some(), self.behind_proxies);
         owned(&directory.path().join("mail"), OWNER, None);
         let lines = self.users.iter().map(|(user, password)| format!("{user}:{{PLAIN}}{password}"));
         write(&directory, "users", &lines.collect::<Vec<_>>().join("\n"));
@@ -69,14 +84,16 @@ impl<'a> DovecotSetup<'a> {
 }
 
 impl Places {
-    fn free(tls: bool) -> Self {
+    fn free(tls: bool, headed: bool) -> Self {
         let tls = tls.then(|| TlsPlaces { imaps: port::free(), pop3s: port::free() });
-        Self { imap: port::free(), pop3: port::free(), tls }
+        let headed = headed.then(|| HeadedPlaces { imap: port::free(), pop3: port::free() });
+        Self { imap: port::free(), pop3: port::free(), tls, headed }
     }
 
     fn all(self) -> impl Iterator<Item = SocketAddr> {
         let tls = self.tls.into_iter().flat_map(|tls| [tls.imaps, tls.pop3s]);
-        [self.imap, self.pop3].into_iter().chain(tls)
+        let headed = self.headed.into_iter().flat_map(|headed| [headed.imap, headed.pop3]);
+        [self.imap, self.pop3].into_iter().chain(tls).chain(headed)
     }
 }
 
@@ -91,7 +108,7 @@ impl Dovecot {
 
     /// The same, for more to be said before it starts.
     pub fn setup<'a>(users: &'a [(&'a str, &'a str)]) -> DovecotSetup<'a> {
-        DovecotSetup { users, tls: None }
+        DovecotSetup { users, tls: None, behind_proxies: false }
     }
 
     /// Where it speaks IMAP.
@@ -114,6 +131,18 @@ impl Dovecot {
     #[track_caller]
     pub fn pop3s(&self) -> SocketAddr {
         self.places.tls.expect("it was set up with TLS").pop3s
+    }
+
+    /// Where it speaks IMAP behind a PROXY header.
+    #[track_caller]
+    pub fn headed_imap(&self) -> SocketAddr {
+        self.places.headed.expect("it was set up behind proxies").imap
+    }
+
+    /// Where it speaks POP3 behind a PROXY header.
+    #[track_caller]
+    pub fn headed_pop3(&self) -> SocketAddr {
+        self.places.headed.expect("it was set up behind proxies").pop3
     }
 
     /// The inbox of a user, in maildir form. [`Postfix`](super::Postfix) can deliver there.
@@ -168,6 +197,7 @@ log_path = {dir}/log
 protocols = imap pop3
 listen = {host}
 {tls}
+{trust}
 disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 digest-md5 apop external
 auth_ssl_username_from_cert = no
@@ -196,6 +226,7 @@ service imap-login {{
     port = {imap}
   }}
   {imaps}
+  {headed_imap}
 }}
 service pop3-login {{
   chroot =
@@ -204,6 +235,7 @@ service pop3-login {{
     port = {pop3}
   }}
   {pop3s}
+  {headed_pop3}
 }}
 service anvil {{
   chroot =
@@ -223,6 +255,9 @@ service auth {{
         imap = places.imap.port(),
         pop3 = places.pop3.port(),
         tls = identity.map_or_else(|| "ssl = no".to_owned(), tls),
+        trust = if places.headed.is_some() { TRUST } else { "" },
+        headed_imap = headed_listener("imap", places.headed.map(|headed| headed.imap)),
+        headed_pop3 = headed_listener("pop3", places.headed.map(|headed| headed.pop3)),
         imaps = tls_listener("imaps", places.tls.map(|tls| tls.imaps)),
         pop3s = tls_listener("pop3s", places.tls.map(|tls| tls.pop3s)),
     )
@@ -234,6 +269,19 @@ fn tls(identity: &Identity) -> String {
         identity.certificate().display(),
         identity.key().display()
     )
+}
+
+/// Whose word it believes.
+const TRUST: &str = "login_trusted_networks = 127.0.0.0/8\nhaproxy_trusted_networks = 127.0.0.0/8";
+
+fn headed_listener(protocol: &str, at: Option<SocketAddr>) -> String {
+    let listener = |at: SocketAddr| {
+        let (ip, port) = (at.ip(), at.port());
+        format!(
+            "inet_listener {protocol}_headed {{\n    address = {ip}\n    port = {port}\n    haproxy = yes\n  }}"
+        )
+    };
+    at.map(listener).unwrap_or_default()
 }
 
 /// Dovecot has these listeners of itself; port 0 is how to have none.

@@ -26,6 +26,7 @@ pub struct Postfix {
     directory: TempDir,
     smtp: SocketAddr,
     smtps: Option<SocketAddr>,
+    headed: Option<SocketAddr>,
 }
 
 /// A Postfix to be started.
@@ -34,6 +35,7 @@ pub struct Postfix {
 pub struct PostfixSetup<'a> {
     dovecot: &'a Dovecot,
     tls: Option<&'a Identity>,
+    behind_proxies: bool,
 }
 
 impl<'a> PostfixSetup<'a> {
@@ -42,19 +44,27 @@ impl<'a> PostfixSetup<'a> {
         Self { tls: Some(identity), ..self }
     }
 
+    /// Wants PROXY headers at a place of their own, and logs ports of clients. (XCLIENT it always believes.)
+    pub fn behind_proxies(self) -> Self {
+        Self { behind_proxies: true, ..self }
+    }
+
     /// Starts Postfix and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Postfix {
         let directory = directory();
         let smtp = port::free();
         let smtps = self.tls.map(|_| port::free());
+        let headed = self.behind_proxies.then(port::free);
         lay_out(directory.path());
-        write(&directory, "master.cf", &master_cf(smtp, smtps));
+        write(&directory, "master.cf", &master_cf(smtp, smtps, headed));
         let tls = self.tls.map(tls).unwrap_or_default();
-        write(&directory, "main.cf", &(main_cf(directory.path(), self.dovecot) + &tls));
+        let ports = if self.behind_proxies { "smtpd_client_port_logging = yes\n" } else { "" };
+        write(&directory, "main.cf", &(main_cf(directory.path(), self.dovecot) + &tls + ports));
         let process = launch(directory.path());
-        let ready = process.wait_until(|| port::listens(smtp) && smtps.is_none_or(port::listens));
-        let postfix = Postfix { process, directory, smtp, smtps };
+        let ready =
+            process.wait_until(|| [Some(smtp), smtps, headed].into_iter().flatten().all(port::listens));
+        let postfix = Postfix { process, directory, smtp, smtps, headed };
         if let Err(why) = ready {
             panic!("{why}\n{}\n{}", postfix.log(), postfix.read("stderr"));
         }
@@ -74,7 +84,7 @@ impl Postfix {
 
     /// The same, for more to be said before it starts.
     pub fn setup(dovecot: &Dovecot) -> PostfixSetup<'_> {
-        PostfixSetup { dovecot, tls: None }
+        PostfixSetup { dovecot, tls: None, behind_proxies: false }
     }
 
     /// Where it speaks SMTP.
@@ -86,6 +96,12 @@ impl Postfix {
     #[track_caller]
     pub fn smtps(&self) -> SocketAddr {
         self.smtps.expect("it was set up with TLS")
+    }
+
+    /// Where it speaks SMTP behind a PROXY header.
+    #[track_caller]
+    pub fn headed_smtp(&self) -> SocketAddr {
+        self.headed.expect("it was set up behind proxies")
     }
 
     /// Its log up to now.
@@ -214,12 +230,15 @@ smtpd_tls_loglevel = 1
 }
 
 /// The services that receive and deliver, none of them in a chroot.
-fn master_cf(smtp: SocketAddr, smtps: Option<SocketAddr>) -> String {
+fn master_cf(smtp: SocketAddr, smtps: Option<SocketAddr>, headed: Option<SocketAddr>) -> String {
     let smtps = smtps.map(|at| format!("{at} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes"));
+    let headed =
+        headed.map(|at| format!("{at} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy"));
     format!(
         r"
 {smtp} inet n - n - - smtpd
 {smtps}
+{headed}
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -236,5 +255,6 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 ",
         smtps = smtps.unwrap_or_default(),
+        headed = headed.unwrap_or_default(),
     )
 }

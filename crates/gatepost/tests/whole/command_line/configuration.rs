@@ -126,10 +126,14 @@ fn a_unix_socket_is_tried_and_taken_away_again() {
 }
 
 #[test]
-fn what_does_not_work_yet_is_refused_by_name() {
-    let server = format!("listen {}; protocol imap; error_log_user_tag x;", port::free());
+fn what_will_never_work_is_refused_by_name_and_reason() {
+    let server = format!("listen {}; protocol imap; ssl_certificate x; ssl_stapling on;", port::free());
     let ran = Prefix::new(&mail(&server)).run(&["-t"]).failed();
-    assert!(ran.stderr.contains("\"error_log_user_tag\"") && ran.stderr.contains("conf:5"), "{}", ran.stderr);
+    let expected = "\"ssl_stapling\" directive is not allowed here in ";
+    assert!(ran.stderr.contains(expected) && ran.stderr.contains("conf:5"), "{}", ran.stderr);
+    let ran = Prefix::new("ssl_engine pkcs11; events {}").run(&["-t"]).failed();
+    let expected = "\"ssl_engine\" directive is not supported: engines belong to OpenSSL";
+    assert!(ran.stderr.contains(expected) && ran.stderr.contains("conf:2"), "{}", ran.stderr);
 }
 
 #[test]

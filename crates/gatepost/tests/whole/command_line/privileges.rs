@@ -15,7 +15,7 @@ use crate::stage::{Protocol, greeted};
 fn open_prefix(more: &str) -> (Prefix, std::net::SocketAddr) {
     let address = port::free();
     let prefix = Prefix::new(&format!(
-        "daemon off; {more} events {{}}
+        "daemon off; master_process off; {more} events {{}}
          mail {{ auth_http 127.0.0.1:9; server {{ listen {address}; protocol imap; }} }}"
     ));
     open_to(&prefix, 0o777);

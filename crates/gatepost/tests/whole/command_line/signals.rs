@@ -135,7 +135,7 @@ impl Running {
              mail {{ auth_http 127.0.0.1:9; server {{ listen {address}; protocol imap; }} }}"
         ));
         let process = Process::start(&mut prefix.command(&[]));
-        eventually("it has started", || prefix.read("error.log").contains("start serving threads"));
+        eventually("it has started", || prefix.read("error.log").contains("start worker process "));
         Self { prefix, process, address }
     }
 

@@ -89,10 +89,9 @@ fn all_threads_serve_whether_they_share_a_socket_or_not() {
             ),
         );
         let clients: Vec<_> = (0..100).map(|_| logged_in(proxy.at("proxy"), Protocol::Imap)).collect();
-        let log = proxy.log();
+        let log = proxy.whole_log();
         assert!(threads(&log) > 1, "{log}");
         drop(clients);
-        assert!(proxy.stop().success());
     }
 }
 

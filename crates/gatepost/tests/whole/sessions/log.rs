@@ -140,5 +140,6 @@ fn a_server_may_have_a_log_of_its_own() {
     rig::eventually("the session's end is told", || {
         std::fs::read_to_string(&own).unwrap_or_default().contains("proxied session done")
     });
-    assert!(!stage.proxy.log().contains("client"), "{}", stage.proxy.log());
+    let log = stage.proxy.whole_log();
+    assert!(!log.contains("client"), "{log}");
 }

@@ -45,7 +45,7 @@ fn fails(protocol: Protocol, scripts: Vec<Script>, reason: &str) {
         let expected = [protocol.asked(), protocol.internal_error()].concat();
         assert_eq!(rig::show(&client.rest()), rig::show(expected.as_bytes()), "step {step}");
     }
-    let log = stage.proxy.log();
+    let log = stage.proxy.whole_log();
     assert_eq!(log.matches(reason).count(), count, "{log}");
 }
 
@@ -85,7 +85,7 @@ fn an_upstream_that_is_not_there_is_an_internal_error() {
         assert_eq!(rig::show(&client.rest()), rig::show(expected.as_bytes()));
         stage.proxy.wait_for_log(&format!(
             "[error] {0}connect() to {nowhere} failed (111: Connection refused) while connecting to upstream",
-            prefix(&stage.proxy.log()),
+            prefix(&stage.proxy.wait_for_log("connect() to")),
         ));
     }
 }

@@ -29,6 +29,7 @@ use super::{
     Authenticate, Client, Denial, Failure, Notes, Pending, Remark, Resolve, Route, RouteTls, Verdict,
 };
 use crate::address::Target;
+use crate::files::Files;
 use crate::settings::auth_http::AuthUrl;
 use crate::settings::{AuthHttp, UpstreamTls};
 
@@ -67,9 +68,9 @@ pub enum SetupError {
 impl HttpAuthority {
     /// The servers of `settings`; the system's roots are trusted. Host names go to `resolver`.
     ///
-    /// Connects to nobody yet. Reads the system's roots, once per process, if there is an `https://` URL.
-    pub fn new(settings: &AuthHttp, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
-        Self::with_roots(settings, resolver, tls::system_roots)
+    /// Connects to nobody yet. Wants the system's roots from `files` if there is an `https://` URL.
+    pub fn new(settings: &AuthHttp, resolver: Arc<dyn Resolve>, files: &Files) -> Result<Self, SetupError> {
+        Self::with_roots(settings, resolver, || tls::system_roots(files))
     }
 
     fn with_roots(

@@ -1,7 +1,7 @@
 //! TLS towards auth servers: who they are is checked against the system's roots.
 
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::SetupError;
 use super::connection::Stream;
-use crate::roots;
+use crate::files::Files;
 
 /// How to secure connections to one auth server.
 pub(super) struct Tls {
@@ -42,15 +42,7 @@ pub(super) fn config(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, Set
     Ok(Arc::new(config))
 }
 
-/// The system's trusted roots, read once in the life of the process. Those that cannot be parsed are left out.
-pub(super) fn system_roots() -> Result<Arc<RootCertStore>, SetupError> {
-    static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(roots::certificates().iter().cloned());
-        Arc::new(store)
-    });
-    if ROOTS.is_empty() {
-        return Err(SetupError::NoRoots);
-    }
-    Ok(Arc::clone(&ROOTS))
+/// The system's trusted roots, of which there must be some.
+pub(super) fn system_roots(files: &Files) -> Result<Arc<RootCertStore>, SetupError> {
+    Some(files.system_roots()).filter(|roots| !roots.is_empty()).ok_or(SetupError::NoRoots)
 }

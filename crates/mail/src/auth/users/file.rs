@@ -6,11 +6,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::extra::{BadField, Extra};
 use super::scheme::Stored;
 use super::schemes::Broken;
+use crate::files::Files;
 
 /// A users file, checked and ready to be asked.
 ///
@@ -93,10 +92,10 @@ pub struct Warning {
 }
 
 impl UsersFile {
-    /// Reads and checks a file.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    /// Checks the file at `path` among `files`.
+    pub fn load(path: &Path, files: &Files) -> Result<Self, LoadError> {
         let file = path.display().to_string();
-        match std::fs::read(path).map(Zeroizing::new) {
+        match files.read(path) {
             Ok(bytes) => Ok(Self::parse(file, &bytes)?),
             Err(source) => Err(LoadError::Read { file, source }),
         }
@@ -359,7 +358,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let error = UsersFile::load(Path::new("/nonexistent/users")).unwrap_err().to_string();
+        let error =
+            UsersFile::load(Path::new("/nonexistent/users"), &Files::on_disk()).unwrap_err().to_string();
         assert_eq!(error, "cannot read users file \"/nonexistent/users\"");
     }
 

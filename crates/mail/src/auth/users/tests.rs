@@ -93,6 +93,22 @@ async fn destuser_and_pass_are_what_the_upstream_hears() {
 }
 
 #[tokio::test]
+async fn a_user_may_have_tls_of_their_own() {
+    use crate::auth::RouteTls;
+    use crate::settings::UpstreamTls;
+    let users = users(
+        "joe:{PLAIN}x::::::host=be.example hostip=192.0.2.7 starttls=any-cert\nann:{PLAIN}x::::::host=h\n",
+    );
+    let tls = async |user| match ask(&users, &plain(user, "x")).await {
+        Verdict::Granted(route) => route.tls,
+        other => panic!("{other:?}"),
+    };
+    let (mode, name) = (Some(UpstreamTls::Starttls), Some("be.example".to_owned()));
+    assert_eq!(tls("joe").await, RouteTls { mode, verify: Some(false), name });
+    assert_eq!(tls("ann").await, RouteTls::default());
+}
+
+#[tokio::test]
 async fn unknown_users_and_wrong_passwords_hear_the_same() {
     let users = users(&format!("joe:{SLOW}::::::host=h\nann:{{PLAIN}}x::::::host=h\ngone:*::::::host=h\n"));
     for (user, password) in

@@ -209,3 +209,71 @@ fn our_front_understands_our_back() {
         assert_eq!(login.credentials.password.expose(), password);
     }
 }
+
+const INTRODUCTION: &str = concat!(
+    "ID ID (\"x-originating-ip\" \"2001:db8::1\" \"x-originating-port\" \"4711\" ",
+    "\"x-connected-ip\" \"192.0.2.2\" \"x-connected-port\" \"143\" ",
+    "\"x-proxy-ttl\" \"4\" \"x-session-id\" \"s\")\r\n",
+);
+
+fn introduced() -> Back {
+    let client = Forwarded {
+        client: "[2001:db8::1]:4711".parse().ok().into(),
+        server: "192.0.2.2:143".parse().ok().into(),
+        ttl: Some(4),
+        session: Some(Bytes::from_static(b"s")),
+        name: None,
+    };
+    Back::new(tag("a"), identity(b"u", b"p"), LIMIT).introducing(&client)
+}
+
+#[test]
+fn who_the_client_is_comes_before_its_login_whether_the_upstream_likes_it_or_not() {
+    for (reply, snub) in [
+        ("* ID NIL\r\nID OK done\r\n", None),
+        ("ID ok\r\n", None),
+        ("* ID (\"name\" \"Dovecot\")\r\n* CAPABILITY IMAP4rev1\r\nID OK\r\n", None),
+        ("ID NO not now\r\n", Some(Snub::ImapId)),
+        ("* ID NIL\r\nID BAD what?\r\n", Some(Snub::ImapId)),
+    ] {
+        Transcript::of(introduced)
+            .holds_less_than(LIMIT)
+            .trades("* OK ready\r\n", INTRODUCTION)
+            .inspects(|back| assert_eq!(back.action(), Action::SendingId))
+            .trades(reply, "a LOGIN {1}\r\n")
+            .inspects(move |back| assert_eq!(back.snub(), snub))
+            .trades("+ go\r\n", "u {1}\r\n")
+            .trades("+ go\r\n", "p\r\n")
+            .sends("a OK in\r\n")
+            .asks(logged_in("a OK in\r\n"))
+            .check();
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_id_ends_the_login() {
+    for reply in ["* BYE\r\n", "a OK\r\n", "id OK\r\n", "ID PREAUTH\r\n", "IDLE OK\r\n", "+ go\r\n", "\r\n"] {
+        Transcript::of(introduced)
+            .trades("* OK ready\r\n", INTRODUCTION)
+            .sends(reply)
+            .asks(refused(reply, reply))
+            .check();
+    }
+    let early = "ID OK\r\n+ go\r\n";
+    Transcript::of(introduced)
+        .trades("* OK ready\r\n", INTRODUCTION)
+        .sends(early)
+        .asks(refused(early, "+ go"))
+        .check_uncut();
+}
+
+#[test]
+fn who_the_client_is_is_said_inside_tls() {
+    Transcript::of(|| introduced().with_starttls())
+        .trades("* OK ready\r\n", "TLS STARTTLS\r\n")
+        .sends("TLS OK begin\r\n")
+        .upgrades()
+        .receives(INTRODUCTION)
+        .trades("ID OK\r\n", "a LOGIN {1}\r\n")
+        .check();
+}

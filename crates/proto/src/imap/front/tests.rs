@@ -1,6 +1,7 @@
 //! Transcripts of what clients say and get; those by table are rows of what was recorded from the originals.
 
 mod arrival;
+mod forwarding;
 mod limits;
 mod sasl_exchange;
 

@@ -24,6 +24,7 @@ use self::peer::Peer;
 use super::HttpAuthority;
 use crate::address::{ClientAddr, Target};
 use crate::auth::{Addresses, Authenticate, Client, Failure, Pending, Remark, Resolve, Verdict};
+use crate::files::Files;
 use crate::settings::AuthHttp;
 use crate::settings::auth_http::AuthUrl;
 
@@ -65,7 +66,7 @@ fn settings(urls: impl IntoIterator<Item = AuthUrl>) -> AuthHttp {
 
 fn authority(peers: &[&Peer]) -> HttpAuthority {
     let settings = settings(peers.iter().map(|peer| url(peer.target())));
-    HttpAuthority::new(&settings, Arc::new(Names::default())).expect("an authority")
+    HttpAuthority::new(&settings, Arc::new(Names::default()), &Files::on_disk()).expect("an authority")
 }
 
 /// What `authority` says of `login`.

@@ -8,13 +8,15 @@ use proto::{Envelope, Method, Protocol, Secret};
 use super::peer::{Peer, Play};
 use super::*;
 use crate::auth::http::SetupError;
+use crate::files::Files;
 
 /// The head of the only request that `login` makes.
 async fn request(adapt: impl FnOnce(&mut AuthHttp), login: &Login, client: &Client) -> String {
     let peer = Peer::unix([Play::answer(GRANT)]);
     let mut settings = settings([url(peer.target())]);
     adapt(&mut settings);
-    let authority = HttpAuthority::new(&settings, Arc::new(Names::default())).expect("an authority");
+    let authority =
+        HttpAuthority::new(&settings, Arc::new(Names::default()), &Files::on_disk()).expect("an authority");
     let verdict = authority.authenticate(login, client, &|_| {}).await;
     assert!(matches!(verdict, Verdict::Granted(_)), "{}", short(&verdict));
     peer.seen().requests[0].escape_ascii().to_string().replace("\\r\\n", "\n")
@@ -72,6 +74,6 @@ async fn a_request_larger_than_any_socket_buffer_goes_out_whole() {
 
 #[test]
 fn without_a_url_there_is_no_authority() {
-    let result = HttpAuthority::new(&settings([]), Arc::new(Names::default()));
+    let result = HttpAuthority::new(&settings([]), Arc::new(Names::default()), &Files::on_disk());
     assert!(matches!(result.err(), Some(SetupError::NoServer)));
 }

@@ -16,7 +16,8 @@ async fn nobody() -> Target {
 }
 
 fn authority_at(targets: impl IntoIterator<Item = Target>, names: Names) -> HttpAuthority {
-    HttpAuthority::new(&settings(targets.into_iter().map(url)), Arc::new(names)).expect("an authority")
+    HttpAuthority::new(&settings(targets.into_iter().map(url)), Arc::new(names), &Files::on_disk())
+        .expect("an authority")
 }
 
 #[tokio::test(start_paused = true)]

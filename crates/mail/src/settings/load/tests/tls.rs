@@ -4,7 +4,7 @@ use proto::Secret;
 
 use super::*;
 use crate::settings::TlsSettings;
-use crate::tls::{CacheMode, ClientSettings, ServerSettings, VerifyClient, Version, WantedBy};
+use crate::tls::{CacheMode, ClientSettings, Mistake, ServerSettings, VerifyClient, Version, WantedBy};
 
 /// TLS with the clients of a server with `directives` in it, on a TLS port.
 fn server_tls(directives: &str) -> ServerSettings {
@@ -68,6 +68,18 @@ fn an_inherited_starttls_is_cited_where_it_stands() {
     let tls = mail.servers[0].tls.as_ref().unwrap();
     assert!(tls.at.to_string().ends_with("/x:2"), "{}", tls.at);
     assert_eq!(tls.settings.protocol, Protocol::Smtp);
+}
+
+#[test]
+fn only_what_is_missing_is_cited_with_its_place() {
+    let mail = settings("auth_http h;\nserver { listen 127.0.0.1:143;\n listen 127.0.0.1:993 ssl; }");
+    let tls = mail.servers[0].tls.as_ref().unwrap();
+    let missing = tls.fault(Mistake::NoCertificate(tls.settings.wanted_by)).to_string();
+    let place =
+        missing.strip_prefix("no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in ");
+    assert!(place.is_some_and(|place| place.ends_with("/x:3")), "{missing}");
+    let other = "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client";
+    assert_eq!(tls.fault(Mistake::NoAuthorities).to_string(), other);
 }
 
 #[test]

@@ -1,0 +1,436 @@
+//! The master: opens what the configuration names, starts the worker, obeys signals. It never reads a byte of a client
+//! or an upstream.
+
+mod reload;
+mod respawn;
+mod signalled;
+pub(crate) mod upgrade;
+mod worker;
+
+use std::fmt::Display;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mail::listener::Bound;
+use mail::log::Log;
+use mail::settings::log::Level;
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use self::reload::Candidate;
+use self::respawn::Respawn;
+use self::upgrade::NewProgram;
+use self::worker::{Nursery, Report, Worker};
+use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
+use crate::launch::{self, Launch};
+use crate::notify::{self, News};
+use crate::pidfile::PidFile;
+use crate::prepare::{Prepared, Program, to_log};
+use crate::settings::Configuration;
+use crate::signals::Signals;
+use crate::sockets;
+use crate::start::{OpenLogs, StartError};
+use crate::worker::FATAL;
+
+/// The pause after the first order to stop at once; each further one is twice as long (as the originals).
+const STOP_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a pause of this length there is no further order: what has not stopped is killed (as the originals).
+const LONGEST_STOP_PAUSE: Duration = Duration::from_secs(1);
+
+/// A configuration that is served, or is to be.
+#[derive(Debug)]
+struct Setup {
+    /// Counts the configurations of this master, from 1.
+    number: u64,
+    configuration: Configuration,
+    logs: OpenLogs,
+    bounds: Vec<Bound>,
+    /// What a worker needs besides logs and sockets.
+    bundle: Arc<Bundle>,
+    identity: Option<Identity>,
+}
+
+/// The master at work.
+struct Master {
+    program: Program,
+    launch: Launch,
+    setup: Setup,
+    pid_file: Option<PidFile>,
+    nursery: Nursery,
+    reports: mpsc::Receiver<Report>,
+    /// The one that accepts.
+    worker: Option<Worker>,
+    /// Those that serve their last sessions.
+    leaving: Vec<Worker>,
+    /// A new configuration that a worker is about to take over.
+    candidate: Option<Candidate>,
+    /// Another reload was asked for meanwhile.
+    again: bool,
+    respawn: Respawn,
+    /// When to start a worker in the place of one that has died.
+    next_start: Option<Instant>,
+    /// The first worker serves.
+    up: watch::Sender<bool>,
+    ending: Ending,
+    new_program: Option<NewProgram>,
+    /// The sockets are another program's as well, which was there before.
+    inherited: bool,
+    /// How many connections the worker has, as it said last.
+    connections: Arc<AtomicUsize>,
+}
+
+/// How the master is to end.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// Not at all.
+    No,
+    /// When the last session has ended.
+    Graceful,
+    /// At once: the next order to stop is given at `next`, after a pause of `pause`.
+    Fast { next: Instant, pause: Duration },
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn run(
+    program: Program,
+    launch: Launch,
+    prepared: Prepared,
+    signals: Signals,
+) -> Result<(), StartError> {
+    let setup = Setup::new(1, &program, prepared)?;
+    setup.logs.logs.survive_panic(&setup.logs.main);
+    let pid_file = crate::pidfile::of(&setup.configuration.process)?;
+    let (reporting, reports) = mpsc::channel(16);
+    let (up, mut is_up) = watch::channel(false);
+    let inherited = upgrade::inherits(program.flavour);
+    let background = launch.is_background() || inherited;
+    let nursery = Nursery { flavour: program.flavour, background, reports: reporting };
+    let mut master = Master {
+        program,
+        launch,
+        setup,
+        pid_file,
+        nursery,
+        reports,
+        worker: None,
+        leaving: Vec::new(),
+        candidate: None,
+        again: false,
+        respawn: Respawn::default(),
+        next_start: None,
+        up,
+        ending: Ending::No,
+        new_program: None,
+        inherited,
+        connections: Arc::default(),
+    };
+    crate::start::introduce(&master.setup.logs, master.program.flavour);
+    if master.launch.is_background() && !master.setup.logs.logs.use_stderr() {
+        // Before there is a worker, which would go on with it.
+        let process = &master.setup.configuration.process;
+        launch::leave_stderr(process).map_err(StartError::call("dup2()"))?;
+    }
+    master.notice(&"start worker processes");
+    master.start_worker().map_err(StartError::call("fork()"))?;
+    let (log, connections) = (Arc::clone(master.log()), Arc::clone(&master.connections));
+    let ended = tokio::select! {
+        ended = master.serve(&signals) => ended,
+        never = async {
+            // The first thing that systemd hears is that clients are served.
+            let _ = is_up.wait_for(|up| *up).await;
+            notify::keep_telling(&log, || connections.load(Ordering::Relaxed)).await
+        } => match never {},
+    };
+    master.leave();
+    ended
+}
+
+impl Setup {
+    fn new(number: u64, program: &Program, prepared: Prepared) -> Result<Self, StartError> {
+        let Prepared { configuration, logs, bounds, files, sources, names } = prepared;
+        let account = configuration.process.account.as_ref();
+        let identity = account.map(Identity::of).transpose().map_err(StartError::call("getgrouplist()"))?;
+        let bundle = Bundle::pack(Parts {
+            request: &program.request(),
+            sources,
+            names,
+            files,
+            identity: identity.clone(),
+            bounds: &bounds,
+            logs: &logs.logs,
+        });
+        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), identity })
+    }
+
+    /// Hands all of it to `worker`.
+    fn give_to(&self, worker: &Worker) -> io::Result<()> {
+        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))
+    }
+
+    /// Whether a worker of `other` can serve this as well: it cannot become another user, or leave a sandbox.
+    fn fits(&self, other: &Self) -> bool {
+        let of = |setup: &Self| {
+            let process = &setup.configuration.process;
+            (
+                setup.identity.clone(),
+                process.sandbox,
+                process.affinity.clone(),
+                process.priority,
+                process.directory.clone(),
+                process.environment.clone(),
+                (process.rlimit_nofile, process.rlimit_core),
+            )
+        };
+        of(self) == of(other)
+    }
+}
+
+impl Master {
+    /// Obeys signals and looks after workers until the last one has gone and none is to come.
+    async fn serve(&mut self, signals: &Signals) -> Result<(), StartError> {
+        while !self.is_done() {
+            let alarm = self.alarm();
+            tokio::select! {
+                received = signals.next() => {
+                    let received = received.map_err(StartError::call("waiting for signals"))?;
+                    self.obey(received).await?;
+                }
+                Some(report) = self.reports.recv() => self.hear(report).await?,
+                () = reached(alarm) => self.ring()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the first worker has served.
+    fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    fn is_done(&self) -> bool {
+        let nobody = self.worker.is_none() && self.leaving.is_empty() && self.candidate.is_none();
+        nobody && !matches!(self.ending, Ending::No)
+    }
+
+    /// When there is something to do without being asked.
+    fn alarm(&self) -> Option<Instant> {
+        match self.ending {
+            Ending::Fast { next, .. } => Some(next),
+            Ending::Graceful => None,
+            Ending::No => self.next_start,
+        }
+    }
+
+    fn ring(&mut self) -> Result<(), StartError> {
+        match self.ending {
+            Ending::Fast { pause, .. } => self.insist(pause * 2),
+            _ => self.start_worker().map_err(StartError::call("fork()"))?,
+        }
+        Ok(())
+    }
+
+    /// Orders all workers to stop at once, and again after `pause`; kills them when there is no point in waiting.
+    fn insist(&mut self, pause: Duration) {
+        let kill = pause > LONGEST_STOP_PAUSE;
+        for worker in self.workers() {
+            if kill {
+                worker.signal(Signal::SIGKILL);
+            } else {
+                worker.send(ToWorker::Stop);
+            }
+        }
+        self.ending = Ending::Fast { next: Instant::now() + pause, pause };
+    }
+
+    fn start_worker(&mut self) -> io::Result<()> {
+        self.next_start = None;
+        let worker = self.nursery.start(&self.setup.configuration.process.environment)?;
+        self.notice(&format_args!("start worker process {}", worker.pid()));
+        self.setup.give_to(&worker)?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+
+    /// What a worker says.
+    async fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
+        let of_candidate = |number| {
+            self.candidate
+                .as_ref()
+                .is_some_and(|candidate| candidate.is_of(from) && candidate.number() == number)
+        };
+        match what {
+            ToMaster::Reopen => self.reopen_logs(),
+            ToMaster::Connections(count) => self.connections.store(count, Ordering::Relaxed),
+            ToMaster::Serving(number) => {
+                let adopted = of_candidate(number);
+                self.come_up()?;
+                if adopted {
+                    self.adopt_candidate();
+                }
+            }
+            ToMaster::Failed(number, reason) if of_candidate(number) => self.give_up_candidate(&reason),
+            ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::Resolve(..) => {}
+        }
+        if self.candidate.is_none() && std::mem::take(&mut self.again) {
+            self.reload().await;
+        }
+        Ok(())
+    }
+
+    /// A worker serves: if it is the first, whoever waits for that is told.
+    fn come_up(&self) -> Result<(), StartError> {
+        if self.is_up() {
+            return Ok(());
+        }
+        self.tell_system(&News::Ready);
+        self.up.send_replace(true);
+        if self.launch.is_background() {
+            launch::ready().map_err(StartError::call("telling the first process"))?;
+        }
+        Ok(())
+    }
+
+    /// Sees which processes have ended, and replaces those that should not have.
+    fn reap(&mut self) -> Result<(), StartError> {
+        let mut ended = Vec::new();
+        for worker in self.leaving.extract_if(.., |worker| worker.ended().is_some()) {
+            ended.push(worker);
+        }
+        for mut worker in ended {
+            self.tell_end(&mut worker);
+        }
+        if let Some(mut worker) = self.candidate.as_mut().and_then(Candidate::take_ended) {
+            self.tell_end(&mut worker);
+            self.give_up_candidate("its worker has died");
+        }
+        if let Some(mut worker) = self.worker.take_if(|worker| worker.ended().is_some()) {
+            self.mourn(&mut worker)?;
+        }
+        if self.new_program.as_mut().is_some_and(NewProgram::has_ended) {
+            self.go_back();
+        }
+        Ok(())
+    }
+
+    /// The worker that accepts has ended.
+    fn mourn(&mut self, worker: &mut Worker) -> Result<(), StartError> {
+        let is_fatal = self.tell_end(worker);
+        if self.candidate.as_ref().is_some_and(|it| it.is_of(worker.pid())) {
+            self.give_up_candidate("the worker has died");
+        }
+        if !matches!(self.ending, Ending::No) {
+            return Ok(());
+        }
+        if is_fatal {
+            // Before it has served once, that is a start that failed.
+            return if self.is_up() { Ok(()) } else { Err(StartError::Worker) };
+        }
+        self.next_start = Some(self.respawn.after(worker.born, Instant::now()));
+        Ok(())
+    }
+
+    /// Says how a worker has ended; whether it would do so again.
+    fn tell_end(&self, worker: &mut Worker) -> bool {
+        let pid = worker.pid();
+        let status = worker.ended().unwrap_or_default();
+        match status.code() {
+            Some(code) if code == i32::from(FATAL) => {
+                let what = "exited with fatal code 2 and cannot be respawned";
+                self.log().line(Level::Alert, None, format_args!("worker process {pid} {what}"));
+                true
+            }
+            Some(code) => {
+                self.notice(&format_args!("worker process {pid} exited with code {code}"));
+                false
+            }
+            None => {
+                self.tell_signal(pid, status);
+                false
+            }
+        }
+    }
+
+    fn tell_signal(&self, pid: nix::unistd::Pid, status: ExitStatus) {
+        let signal = status.signal().unwrap_or_default();
+        let core = if status.core_dumped() { " (core dumped)" } else { "" };
+        let message = format_args!("worker process {pid} exited on signal {signal}{core}");
+        self.log().line(Level::Alert, None, message);
+    }
+
+    /// All workers that there are.
+    fn workers(&self) -> impl Iterator<Item = &Worker> {
+        let fresh = self.candidate.iter().filter_map(Candidate::fresh);
+        self.worker.iter().chain(fresh).chain(&self.leaving)
+    }
+
+    /// The worker that accepts accepts no longer, and ends with its last session.
+    fn retire_worker(&mut self) {
+        self.next_start = None;
+        if let Some(worker) = self.worker.take() {
+            worker.send(ToWorker::Drain);
+            self.leaving.push(worker);
+        }
+    }
+
+    fn reopen_logs(&mut self) {
+        self.notice(&"reopening logs");
+        for error in self.setup.logs.logs.reopen() {
+            self.log().line(Level::Emerg, None, crate::start::Reason(&error));
+        }
+        let files = self.setup.logs.logs.files();
+        let paths: Vec<_> = files.keys().map(std::ffi::OsString::from).collect();
+        let descriptors: Vec<_> = files.values().map(std::os::fd::AsFd::as_fd).collect();
+        for worker in self.workers() {
+            if let Err(source) = worker.hand_over(ToWorker::Logs(paths.clone()), &descriptors) {
+                let error = StartError::call("dup()")(source);
+                self.log().line(Level::Alert, None, crate::start::Reason(&error));
+            }
+        }
+    }
+
+    /// Closes the listening sockets, and removes the files of unix sockets unless another program listens there.
+    fn close_sockets(&mut self) {
+        let bounds = std::mem::take(&mut self.setup.bounds);
+        if self.new_program.is_none() && !(self.inherited && self.launch.has_parent()) {
+            sockets::delete_files(&bounds, &[], &|_, _| {});
+        }
+    }
+
+    /// The last things that a master does.
+    fn leave(mut self) {
+        self.close_sockets();
+        drop(self.pid_file.take());
+        self.notice(&"exit");
+    }
+
+    /// Tells systemd, if there is one.
+    fn tell_system(&self, news: &News) {
+        notify::tell(self.log(), news);
+    }
+
+    fn log(&self) -> &Arc<Log> {
+        &self.setup.logs.main
+    }
+
+    fn say(&self, level: Level, message: &dyn Display) {
+        to_log(self.log())(level, message);
+    }
+
+    fn notice(&self, message: &dyn Display) {
+        self.say(Level::Notice, message);
+    }
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,179 @@
+//! Reload: all of a new configuration, or nothing.
+
+use std::sync::Arc;
+
+use mail::listener::Bound;
+use mail::log::Log;
+use mail::settings::log::Level;
+use nix::unistd::Pid;
+
+use super::worker::Worker;
+use super::{Ending, Master, Setup};
+use crate::bundle::ToWorker;
+use crate::notify::News;
+use crate::pidfile::PidFile;
+use crate::prepare::{PrepareError, Prepared, to_log};
+use crate::sockets;
+use crate::start::{Reason, StartError};
+
+/// A configuration that is good as far as the master can see, until a worker says that it serves it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    setup: Setup,
+    taker: Taker,
+    /// Where its number will be found.
+    pid_file: NewPidFile,
+}
+
+/// Who is to serve a candidate.
+#[derive(Debug)]
+enum Taker {
+    /// The worker that serves.
+    Same(Pid),
+    /// A worker of its own, which takes the place of the one before.
+    Fresh(Worker),
+    /// It has died.
+    Nobody,
+}
+
+#[derive(Debug)]
+enum NewPidFile {
+    Same,
+    Other(Option<PidFile>),
+}
+
+impl Candidate {
+    /// Its number.
+    pub(super) const fn number(&self) -> u64 {
+        self.setup.number
+    }
+
+    /// Whether the worker with this process is to serve it.
+    pub(super) fn is_of(&self, pid: Pid) -> bool {
+        match &self.taker {
+            Taker::Same(same) => *same == pid,
+            Taker::Fresh(worker) => worker.pid() == pid,
+            Taker::Nobody => false,
+        }
+    }
+
+    /// The worker that was started for it.
+    pub(super) const fn fresh(&self) -> Option<&Worker> {
+        match &self.taker {
+            Taker::Fresh(worker) => Some(worker),
+            Taker::Same(_) | Taker::Nobody => None,
+        }
+    }
+
+    /// The worker that was started for it, if it has ended.
+    pub(super) fn take_ended(&mut self) -> Option<Worker> {
+        let Taker::Fresh(worker) = &mut self.taker else { return None };
+        worker.ended()?;
+        match std::mem::replace(&mut self.taker, Taker::Nobody) {
+            Taker::Fresh(worker) => Some(worker),
+            Taker::Same(_) | Taker::Nobody => None,
+        }
+    }
+}
+
+impl Master {
+    /// Reads the configuration anew, and hands it to a worker. If anything is wrong, nothing changes but for lines in
+    /// the log.
+    pub(super) async fn reload(&mut self) {
+        if self.candidate.is_some() {
+            self.again = true;
+            return;
+        }
+        self.notice(&"reconfiguring");
+        self.tell_system(&News::Reloading);
+        let failed = match self.prepare().await {
+            Ok(setup) => self.propose(setup).err().map(PrepareError::Start),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            self.log().line(error.level(), None, Reason(&error));
+            self.tell_system(&News::Ready);
+        }
+    }
+
+    async fn prepare(&self) -> Result<Setup, PrepareError> {
+        let log: Arc<Log> = Arc::clone(self.log());
+        let loaded = self.program.load();
+        let prepared = Prepared::new(loaded, self.program.flavour, &self.setup.bounds, &to_log(&log)).await?;
+        Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
+    }
+
+    /// Hands `setup` to the worker that serves, or to a new one if that one cannot become what it should.
+    fn propose(&mut self, setup: Setup) -> Result<(), StartError> {
+        let (before, after) = (&self.setup.configuration.process, &setup.configuration.process);
+        let pid_file = if before.pid == after.pid {
+            NewPidFile::Same
+        } else {
+            NewPidFile::Other(crate::pidfile::of(after)?)
+        };
+        let handed = StartError::call("handing over the configuration");
+        let taker = match &self.worker {
+            Some(worker) if setup.fits(&self.setup) => {
+                setup.give_to(worker).map_err(handed)?;
+                Taker::Same(worker.pid())
+            }
+            _ => {
+                let worker = self.nursery.start(&after.environment).map_err(StartError::call("fork()"))?;
+                self.notice(&format_args!("start worker process {}", worker.pid()));
+                setup.give_to(&worker).map_err(handed)?;
+                // No other is started while this one is about to serve.
+                self.next_start = None;
+                Taker::Fresh(worker)
+            }
+        };
+        self.candidate = Some(Candidate { setup, taker, pid_file });
+        Ok(())
+    }
+
+    /// The candidate is what is served now.
+    pub(super) fn adopt_candidate(&mut self) {
+        let Some(Candidate { setup, taker, pid_file }) = self.candidate.take() else { return };
+        if let Taker::Fresh(worker) = taker {
+            self.retire_worker();
+            self.worker = Some(worker);
+        }
+        if let NewPidFile::Other(file) = pid_file {
+            self.pid_file = file;
+        }
+        setup.logs.logs.survive_panic(&setup.logs.main);
+        let before = std::mem::replace(&mut self.setup, setup);
+        let log = Arc::clone(self.log());
+        sockets::delete_files(&before.bounds, &self.setup.bounds, &to_log(&log));
+        self.notice(&"reconfigured");
+        self.tell_system(&News::Ready);
+        self.follow_ending();
+    }
+
+    /// An end that was asked for meanwhile holds for the new worker as well.
+    fn follow_ending(&mut self) {
+        if matches!(self.ending, Ending::Graceful) {
+            self.close_sockets();
+            self.retire_worker();
+        }
+    }
+
+    /// What was served before is served on.
+    pub(super) fn give_up_candidate(&mut self, reason: &str) {
+        let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };
+        self.log().line(Level::Emerg, None, format_args!("reconfiguring failed: {reason}"));
+        self.tell_system(&News::Ready);
+        delete_new_files(&setup.bounds, &self.setup.bounds);
+        if let Taker::Fresh(worker) = taker {
+            worker.send(ToWorker::Stop);
+            self.leaving.push(worker);
+        }
+        if self.worker.is_none() && matches!(self.ending, Ending::No) && self.is_up() {
+            self.next_start = Some(tokio::time::Instant::now());
+        }
+    }
+}
+
+/// The files of unix sockets that were opened for nothing.
+fn delete_new_files(opened: &[Bound], before: &[Bound]) {
+    sockets::delete_files(opened, before, &|_, _| {});
+}

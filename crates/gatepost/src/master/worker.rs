@@ -1,0 +1,171 @@
+//! A worker process as the master sees it.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use mail::auth::Resolve as _;
+use mail::auth::resolve::SystemResolver;
+use mail::flavour::Flavour;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+
+use crate::bundle::{Bundle, LONGEST_TO_MASTER, ToMaster, ToWorker, VERSION};
+use crate::channel::{self, Receiver, Sender};
+use crate::settings::Variable;
+use crate::worker;
+
+/// This program, even if its file has been replaced meanwhile: in a new process it stands for what that was copied
+/// from.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Most names that are looked up at once for one worker; each occupies a thread. An honest worker asks for no more.
+const MOST_LOOKUPS: usize = 64;
+
+/// A running worker. Its process goes on when this is dropped.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pid: Pid,
+    child: Child,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+    /// When it was started.
+    pub(super) born: Instant,
+}
+
+/// What a worker has said.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Which worker.
+    pub(super) from: Pid,
+    /// Anything but a question.
+    pub(super) what: ToMaster,
+}
+
+/// What workers are started with.
+#[derive(Debug, Clone)]
+pub(super) struct Nursery {
+    pub(super) flavour: Flavour,
+    /// Whether the program has gone to the background.
+    pub(super) background: bool,
+    /// Where their words go.
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
+/// A message with its descriptors.
+#[derive(Debug)]
+struct Outgoing {
+    message: ToWorker,
+    descriptors: Vec<OwnedFd>,
+    /// Of an answer, until it is sent: a worker that asks and does not listen comes to a stop.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Nursery {
+    /// Starts a worker that sees `environment` and waits for its first bundle.
+    pub(super) fn start(&self, environment: &[Variable]) -> io::Result<Worker> {
+        let (own, theirs) = channel::pair()?;
+        let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER)?;
+        let child = Command::new(THIS_PROGRAM)
+            .arg0(format!("{}: worker process", self.flavour.program()))
+            .env_clear()
+            .envs(Variable::environment(environment))
+            .env(worker::MARK, "1")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()?;
+        let pid = Pid::from_raw(child.id().try_into().map_err(io::Error::other)?);
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        tokio::spawn(send_all(sender, outgoing));
+        tokio::spawn(listen(receiver, pid, outbox.clone(), self.reports.clone()));
+        let worker = Worker { pid, child, outbox, born: Instant::now() };
+        worker.send(ToWorker::Hello { version: VERSION.to_owned(), background: self.background });
+        Ok(worker)
+    }
+}
+
+impl Worker {
+    /// Its process.
+    pub(super) const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Tells it to serve `bundle`, which has this number, with `descriptors`.
+    pub(super) fn serve(
+        &self,
+        number: u64,
+        bundle: &Arc<Bundle>,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        self.hand_over(ToWorker::Serve(number, Arc::clone(bundle)), descriptors)
+    }
+
+    /// Sends `message` with copies of `descriptors`.
+    pub(super) fn hand_over(&self, message: ToWorker, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let descriptors =
+            descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>()?;
+        // A worker that is gone is reaped soon.
+        let _ = self.outbox.send(Outgoing { message, descriptors, turn: None });
+        Ok(())
+    }
+
+    /// Sends `message`.
+    pub(super) fn send(&self, message: ToWorker) {
+        let _ = self.outbox.send(Outgoing { message, descriptors: Vec::new(), turn: None });
+    }
+
+    /// Sends a signal. It is not reaped yet, so that its number is nobody else's.
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = kill(self.pid, signal);
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+async fn send_all(mut sender: Sender, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+    while let Some(Outgoing { message, descriptors, turn }) = outgoing.recv().await {
+        let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+        if sender.send(&message, &descriptors).await.is_err() {
+            return;
+        }
+        drop(turn);
+    }
+}
+
+/// Hears what a worker says, until it ends or says something that makes no sense: then it is not heard any more.
+async fn listen(
+    mut receiver: Receiver,
+    from: Pid,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+    reports: mpsc::Sender<Report>,
+) {
+    let turns = Arc::new(Semaphore::new(MOST_LOOKUPS));
+    while let Ok(Some((message, _))) = receiver.receive().await {
+        match message {
+            ToMaster::Resolve(number, host) => {
+                let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+                let outbox = outbox.clone();
+                tokio::spawn(async move {
+                    let message = ToWorker::Resolved(number, look_up(&host).await);
+                    let _ = outbox.send(Outgoing { message, descriptors: Vec::new(), turn: Some(turn) });
+                });
+            }
+            what => {
+                if reports.send(Report { from, what }).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn look_up(host: &str) -> Result<Vec<std::net::IpAddr>, String> {
+    let found = SystemResolver.resolve(host).await;
+    found.map(|found| found.addrs).map_err(|error| error.to_string())
+}

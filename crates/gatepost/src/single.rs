@@ -1,0 +1,146 @@
+//! `master_process off`: one process opens, gives up its privileges, serves and obeys signals.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use mail::auth::resolve::{CachedResolver, SystemResolver};
+use mail::listener::Bound;
+use mail::log::Log;
+use mail::settings::log::Level;
+use nix::sys::signal::Signal;
+
+use crate::launch::{self, Launch};
+use crate::notify::{self, News};
+use crate::prepare::{PrepareError, Prepared, Program, to_log};
+use crate::serving::Serving;
+use crate::signals::{Received, Signals};
+use crate::start::{self, Reason, StartError};
+use crate::{pidfile, sockets};
+
+/// The only process.
+struct Single {
+    program: Program,
+    serving: Serving,
+    /// The sockets that are open, to be kept at a reload.
+    bounds: Vec<Bound>,
+    ending: bool,
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn run(
+    program: Program,
+    launch: &Launch,
+    prepared: Prepared,
+    signals: Signals,
+) -> Result<(), StartError> {
+    let Prepared { configuration, logs, bounds, files, .. } = prepared;
+    let process = &configuration.process;
+    logs.logs.survive_panic(&logs.main);
+    start::limit(process, &to_log(&logs.main));
+    let _pid_file = pidfile::of(process)?;
+    if let Some(account) = &process.account {
+        logs.logs.give_to(account.uid);
+        start::become_user(account)?;
+    }
+    start::introduce(&logs, program.flavour);
+    logs.main.line(Level::Notice, None, "start serving threads");
+    let uses_stderr = logs.logs.use_stderr();
+    let resolver = Arc::new(CachedResolver::new(SystemResolver));
+    let mut serving = Serving::new(program.flavour, resolver, process, logs)?;
+    serving.install(&configuration, &files, &bounds, None)?;
+    if launch.is_background() {
+        if !uses_stderr {
+            launch::leave_stderr(process).map_err(StartError::call("dup2()"))?;
+        }
+        launch::ready().map_err(StartError::call("telling the first process"))?;
+    }
+    let (log, slots) = (serving.log(), serving.slots());
+    notify::tell(&log, &News::Ready);
+    tokio::select! {
+        ended = Single { program, serving, bounds, ending: false }.serve(&signals) => ended,
+        never = notify::keep_telling(&log, || slots.used()) => match never {},
+    }
+}
+
+impl Single {
+    async fn serve(mut self, signals: &Signals) -> Result<(), StartError> {
+        loop {
+            tokio::select! {
+                received = signals.next() => {
+                    let received = received.map_err(StartError::call("waiting for signals"))?;
+                    self.obey(received).await;
+                }
+                () = self.serving.gone(), if self.ending => break,
+            }
+        }
+        let logs = self.serving.join();
+        sockets::delete_files(&self.bounds, &[], &|_, _| {});
+        logs.main.line(Level::Notice, None, "exit");
+        Ok(())
+    }
+
+    async fn obey(&mut self, received: Received) {
+        let log = self.serving.log();
+        let tell = |then: &str| log.line(Level::Notice, None, format_args!("{received}{then}"));
+        match received.signal {
+            Signal::SIGTERM | Signal::SIGINT => {
+                tell(", exiting");
+                notify::tell(&log, &News::Stopping);
+                self.ending = true;
+                self.serving.stop();
+            }
+            Signal::SIGQUIT => {
+                tell(", shutting down");
+                self.shut_down(&log);
+            }
+            Signal::SIGHUP => {
+                tell(", reconfiguring");
+                self.reload(&log).await;
+            }
+            Signal::SIGUSR1 => {
+                tell(", reopening logs");
+                for error in self.serving.logs().logs.reopen() {
+                    log.line(Level::Emerg, None, Reason(&error));
+                }
+            }
+            Signal::SIGUSR2 => tell(", ignoring"),
+            Signal::SIGWINCH | Signal::SIGCHLD => tell(""),
+            _ => {}
+        }
+    }
+
+    fn shut_down(&mut self, log: &Log) {
+        if !self.ending {
+            log.line(Level::Notice, None, "gracefully shutting down");
+            notify::tell(log, &News::Stopping);
+            self.ending = true;
+            sockets::delete_files(&std::mem::take(&mut self.bounds), &[], &|_, _| {});
+            self.serving.drain();
+        }
+    }
+
+    /// Serves a new configuration, as far as it can be opened without the privileges of the start.
+    async fn reload(&mut self, log: &Arc<Log>) {
+        if self.ending {
+            return;
+        }
+        log.line(Level::Notice, None, "reconfiguring");
+        notify::tell(log, &News::Reloading);
+        let say = to_log(log);
+        match self.renew(&say).await {
+            Ok(()) => log.line(Level::Notice, None, "reconfigured"),
+            Err(error) => log.line(error.level(), None, Reason(&error)),
+        }
+        notify::tell(log, &News::Ready);
+    }
+
+    async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
+        let loaded = self.program.load();
+        let Prepared { configuration, logs, bounds, files, .. } =
+            Prepared::new(loaded, self.program.flavour, &self.bounds, say).await?;
+        self.serving.install(&configuration, &files, &bounds, Some(logs))?;
+        let before = std::mem::replace(&mut self.bounds, bounds);
+        sockets::delete_files(&before, &self.bounds, say);
+        Ok(())
+    }
+}

@@ -1,0 +1,340 @@
+//! The worker: the process that serves, without privileges.
+//!
+//! It is this program run again by the master, which is at the other end of its standard input. It opens no file and
+//! binds no address: everything comes from the master.
+
+mod names;
+mod privileges;
+mod sandbox;
+
+use std::cell::RefCell;
+use std::env;
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mail::auth::resolve::CachedResolver;
+use mail::flavour::Flavour;
+use mail::settings::log::Level;
+use nix::sys::signal::Signal;
+use nix::unistd::dup2_stdin;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::time::interval;
+
+use self::names::{MasterResolver, Open};
+use self::sandbox::Walls;
+use crate::bundle::{Bundle, BundleError, LONGEST_TO_WORKER, Opened, ToMaster, ToWorker, VERSION, take_logs};
+use crate::channel::{self, ChannelError, Receiver, Sender};
+use crate::serving::Serving;
+use crate::signals::{Received, Signals};
+use crate::start::{OpenLogs, Reason, StartError};
+use crate::{console, logs};
+
+/// Set in the environment of the worker.
+pub(crate) const MARK: &str = "GATEPOST_WORKER";
+
+/// The exit code of a worker that cannot work, and would not if it were started again (as the originals).
+pub(crate) const FATAL: u8 = 2;
+
+/// How often the master hears how many connections there are.
+const COUNTED_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the worker cannot work.
+#[derive(Debug, thiserror::Error)]
+enum Fatal {
+    /// The master does not speak with it.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The master is another program, or has gone already.
+    #[error("the master of this worker is not of the same version")]
+    Stranger,
+    /// What it was given makes no sense.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A log that it was not given.
+    #[error(transparent)]
+    Log(#[from] logs::OpenError),
+    /// A system call failed.
+    #[error("{call} failed")]
+    Call {
+        /// Which.
+        call: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It cannot lock itself in.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::SandboxError),
+    /// `sandbox on`, and the kernel cannot.
+    #[error("\"sandbox on\" is not possible on this system ({0})")]
+    NoSandbox(Walls),
+    /// It cannot serve.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Whether this process is a worker.
+pub(crate) fn is_worker() -> bool {
+    env::var_os(MARK).is_some()
+}
+
+/// Serves until the master says that it is enough.
+pub(crate) fn main() -> ExitCode {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What can be said to the log has been said there.
+            console::print(Flavour::Gatepost, format_args!("worker process: {}", Reason(&error)));
+            ExitCode::from(FATAL)
+        }
+    }
+}
+
+fn work() -> Result<(), Fatal> {
+    let call = |call: &'static str| move |source| Fatal::Call { call: call.to_owned(), source };
+    let signals = Signals::block().map_err(call("signalfd()"))?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(call("starting the runtime"))?;
+    runtime.block_on(async {
+        let (sender, receiver) = take_channel().map_err(call("opening the channel"))?;
+        let signals = signals.read().map_err(call("signalfd()"))?;
+        Worker::begin(sender, receiver, signals).await?.run().await
+    })
+}
+
+/// The channel to the master; standard input is empty from then on.
+fn take_channel() -> io::Result<(Sender, Receiver)> {
+    let stdin: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    let ends = channel::split(UnixStream::from(stdin), LONGEST_TO_WORKER)?;
+    dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
+    Ok(ends)
+}
+
+/// The worker at work.
+struct Worker {
+    serving: Serving,
+    from_master: mpsc::Receiver<Message>,
+    to_master: mpsc::UnboundedSender<ToMaster>,
+    /// Whether the program has gone to the background.
+    background: bool,
+    questions: Arc<Mutex<Open>>,
+    signals: Signals,
+    phase: Phase,
+}
+
+/// How far the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Draining,
+    Stopping,
+}
+
+impl Worker {
+    /// Takes the first bundle, gives up all privileges, and begins to serve.
+    async fn begin(sender: Sender, mut from_master: Receiver, signals: Signals) -> Result<Self, Fatal> {
+        let Some((ToWorker::Hello { version, background }, _)) = from_master.receive().await? else {
+            return Err(Fatal::Stranger);
+        };
+        if version != VERSION {
+            return Err(Fatal::Stranger);
+        }
+        let Some((ToWorker::Serve(number, bundle), descriptors)) = from_master.receive().await? else {
+            return Err(Fatal::Stranger);
+        };
+        let opened = unpack(bundle)?.open(descriptors)?;
+        let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
+        mail::log::settle();
+        let process = &opened.configuration.process;
+        // Logs have threads of their own, which must be locked in as well: what is said before is told later.
+        let said = RefCell::new(Vec::new());
+        let say = |level, message: &dyn Display| said.borrow_mut().push((level, message.to_string()));
+        let dropped = privileges::drop_all(process, opened.identity.as_ref(), &say);
+        let logs = OpenLogs::within(opened.logs, process, &opened.configuration.mail)?;
+        for (level, message) in said.into_inner() {
+            logs.main.line(level, None, message);
+        }
+        dropped.inspect_err(|fatal| logs.main.line(Level::Emerg, None, Reason(fatal)))?;
+        logs.logs.survive_panic(&logs.main);
+        let (to_master, outbox) = mpsc::unbounded_channel();
+        tokio::spawn(send_all(sender, outbox));
+        let (resolver, questions) = MasterResolver::new(to_master.clone());
+        let resolver = Arc::new(CachedResolver::new(resolver));
+        let mut serving = Serving::new(opened.flavour, resolver, process, logs)?;
+        serving.install(&opened.configuration, &opened.files, &opened.bounds, None)?;
+        let (inbox, messages) = mpsc::channel(1);
+        tokio::spawn(receive_all(from_master, inbox));
+        let worker = Self {
+            serving,
+            from_master: messages,
+            to_master,
+            background,
+            questions,
+            signals,
+            phase: Phase::Serving,
+        };
+        worker.say(ToMaster::Serving(number));
+        Ok(worker)
+    }
+
+    /// Obeys until there is nothing left to serve.
+    async fn run(mut self) -> Result<(), Fatal> {
+        let mut orphan = false;
+        let slots = self.serving.slots();
+        let mut counted = interval(COUNTED_EVERY);
+        loop {
+            tokio::select! {
+                _ = counted.tick() => self.say(ToMaster::Connections(slots.used())),
+                message = self.from_master.recv(), if !orphan => match message {
+                    Some(Ok((message, descriptors))) => self.obey(message, descriptors),
+                    Some(Err(error)) => self.line(Level::Alert, &error.to_string()),
+                    None => {
+                        orphan = true;
+                        self.orphaned();
+                    }
+                },
+                received = self.signals.next() => {
+                    let received = received.map_err(|source| Fatal::Call { call: "read()".to_owned(), source })?;
+                    self.signalled(received);
+                }
+                () = self.serving.gone(), if self.phase != Phase::Serving => break,
+            }
+        }
+        self.line(Level::Notice, "exiting");
+        let logs = self.serving.join();
+        logs.main.line(Level::Notice, None, "exit");
+        Ok(())
+    }
+
+    fn obey(&mut self, message: ToWorker, descriptors: Vec<OwnedFd>) {
+        match message {
+            // Said once, at the beginning.
+            ToWorker::Hello { .. } => {}
+            ToWorker::Serve(number, bundle) => {
+                let outcome = unpack(bundle).and_then(|bundle| self.renew(bundle, descriptors));
+                self.say(outcome.map_or_else(
+                    |fatal| ToMaster::Failed(number, Reason(&fatal).to_string()),
+                    |()| ToMaster::Serving(number),
+                ));
+            }
+            ToWorker::Logs(paths) => {
+                if let Err(error) = self.renew_logs(paths, descriptors) {
+                    self.line(Level::Emerg, &Reason(&error).to_string());
+                }
+            }
+            ToWorker::Resolved(number, answer) => names::settle(&self.questions, number, answer),
+            ToWorker::Drain => self.drain(),
+            ToWorker::Stop => self.stop(),
+        }
+    }
+
+    /// Serves what is in `bundle` from now on; on an error everything stays as it was.
+    fn renew(&mut self, bundle: Bundle, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
+        let Opened { configuration, files, bounds, logs, .. } = bundle.open(descriptors)?;
+        let logs = OpenLogs::within(logs, &configuration.process, &configuration.mail)?;
+        Ok(self.serving.install(&configuration, &files, &bounds, Some(logs))?)
+    }
+
+    fn renew_logs(&mut self, paths: Vec<std::ffi::OsString>, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
+        self.line(Level::Notice, "reopening logs");
+        for (path, file) in take_logs(paths, descriptors)? {
+            self.serving.logs().logs.renew(path, file)?;
+        }
+        Ok(())
+    }
+
+    /// What a signal leads to that was sent to the worker itself.
+    fn signalled(&mut self, received: Received) {
+        let notice = |then: &str| self.line(Level::Notice, &format!("{received}{then}"));
+        match received.signal {
+            Signal::SIGTERM | Signal::SIGINT => {
+                notice(", exiting");
+                self.stop();
+            }
+            Signal::SIGQUIT => {
+                notice(", shutting down");
+                self.drain();
+            }
+            Signal::SIGWINCH if self.background => {
+                notice(", shutting down");
+                self.drain();
+            }
+            // In the foreground it tells of a terminal's new size.
+            Signal::SIGWINCH => notice(""),
+            Signal::SIGUSR1 => {
+                notice(", reopening logs");
+                self.say(ToMaster::Reopen);
+            }
+            Signal::SIGHUP | Signal::SIGUSR2 => notice(", ignoring"),
+            _ => {}
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.phase == Phase::Serving {
+            self.line(Level::Notice, "gracefully shutting down");
+            self.phase = Phase::Draining;
+            self.serving.drain();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.phase = Phase::Stopping;
+        self.serving.stop();
+    }
+
+    /// Without a master nobody could reopen the logs or look up a name: sessions end as they like, new ones belong to
+    /// the next master.
+    fn orphaned(&mut self) {
+        if self.phase == Phase::Serving {
+            self.line(Level::Alert, "the master process is gone");
+            self.drain();
+        }
+    }
+
+    fn say(&self, message: ToMaster) {
+        // A master that is gone needs no answer.
+        let _ = self.to_master.send(message);
+    }
+
+    fn line(&self, level: Level, message: &str) {
+        self.serving.log().line(level, None, message);
+    }
+}
+
+/// A bundle that came over the channel belongs to nobody else.
+fn unpack(bundle: Arc<Bundle>) -> Result<Bundle, Fatal> {
+    Arc::into_inner(bundle).ok_or(Fatal::Stranger)
+}
+
+/// What `ps` and `top` call the process.
+pub(crate) fn program_name(flavour: Flavour) -> std::ffi::CString {
+    std::ffi::CString::new(flavour.program()).unwrap_or_default()
+}
+
+/// A message of the master, or what was wrong with it.
+type Message = Result<(ToWorker, Vec<OwnedFd>), ChannelError>;
+
+/// Receives one message after the other; nothing more comes after an error.
+async fn receive_all(mut receiver: Receiver, inbox: mpsc::Sender<Message>) {
+    while let Some(message) = receiver.receive().await.transpose() {
+        let is_last = message.is_err();
+        if inbox.send(message).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+async fn send_all(mut sender: Sender, mut outbox: mpsc::UnboundedReceiver<ToMaster>) {
+    while let Some(message) = outbox.recv().await {
+        if sender.send(&message, &[]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Processes that die.
+
+use nix::sys::signal::Signal;
+
+use rig::eventually;
+
+use crate::load::Load;
+use crate::proc;
+use crate::stage::{Setting, login, send, use_session};
+
+#[test]
+fn no_connection_is_refused_while_the_worker_is_killed_under_load() {
+    let stage = Setting::new("worker_processes 2;", "").start();
+    let load = Load::start(3, stage.pop3);
+    for _ in 0..3 {
+        let worker = stage.worker();
+        use_session(&mut login(stage.pop3, "joe"));
+        send(worker, Signal::SIGKILL);
+        eventually("there is another worker", || {
+            proc::children(stage.master()).iter().any(|pid| *pid != worker) && !proc::is_alive(worker)
+        });
+        // Served although it may come before the new worker serves.
+        use_session(&mut login(stage.pop3, "joe"));
+    }
+    let tally = load.end();
+    assert!(tally.good > 0 && tally.refused == 0, "{tally:?}");
+    assert_eq!(stage.count("exited on signal 9"), 3);
+}
+
+#[test]
+fn a_new_worker_serves_the_last_good_configuration() {
+    let stage = Setting::new("", "").start();
+    stage.write_users("ann", &stage.backend.address().ip().to_string());
+    stage.reload();
+    stage.write_configuration("nonsense;", "");
+    stage.write_users("bob", "192.0.2.1");
+    send(stage.worker(), Signal::SIGKILL);
+    use_session(&mut login(stage.pop3, "ann"));
+}
+
+#[test]
+fn a_worker_whose_master_is_killed_serves_its_sessions_and_makes_room() {
+    let stage = Setting::new("", "").start();
+    let worker = stage.worker();
+    let mut session = login(stage.pop3, "joe");
+    stage.process().signal(Signal::SIGKILL);
+    stage.wait_for_log("the master process is gone");
+    eventually("nobody listens any more", || std::net::TcpStream::connect(stage.pop3).is_err());
+    use_session(&mut session);
+    drop(session);
+    eventually("the worker has gone", || !proc::is_alive(worker));
+}
+
+#[test]
+fn a_sandbox_that_has_to_be_there_and_cannot_is_a_start_that_fails() {
+    // Whether this kernel has one is seen in a worker that takes what there is.
+    let stage = Setting::new("", "").start();
+    stage.wait_for_log("sandbox: ");
+    let complete = stage.log().contains("sandbox: landlock on, seccomp on");
+    drop(stage);
+    let outcome = Setting::new("sandbox on;", "").try_start();
+    assert_eq!(outcome.is_ok(), complete);
+}

@@ -1,0 +1,21 @@
+//! Master and worker as processes: what each may do, signals, reload, death, upgrade.
+//!
+//! Every test starts a program of its own. Run as root they also show what happens to privileges; without root the same
+//! tests run as whoever runs them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what does not hold has to fail the test, wherever it is found out"
+)]
+
+mod backend;
+mod deaths;
+mod load;
+mod ordinary;
+mod privileges;
+mod proc;
+mod reload;
+mod signals;
+mod stage;
+mod upgrade;

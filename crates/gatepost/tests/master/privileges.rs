@@ -1,0 +1,86 @@
+//! What the worker may do, and what it has open.
+
+use std::path::Path;
+
+use nix::unistd::geteuid;
+
+use crate::proc;
+use crate::stage::{NOBODY, Setting, login, use_session};
+
+#[test]
+fn the_worker_has_no_privileges_and_the_master_keeps_its_own() {
+    let stage = Setting::new("", "").start();
+    let (master, worker) = (stage.master(), stage.worker());
+    for sets in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(proc::status(worker, sets), "0000000000000000", "{sets}");
+    }
+    assert_eq!(proc::status(worker, "NoNewPrivs"), "1");
+    if geteuid().is_root() {
+        let nobody = format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}");
+        assert_eq!(proc::status(worker, "Uid"), nobody);
+        assert_eq!(proc::status(worker, "Gid"), nobody);
+        assert_eq!(proc::status(worker, "Groups"), NOBODY.to_string());
+        assert_eq!(proc::status(master, "Uid"), "0\t0\t0\t0");
+    }
+    assert!(proc::title(master).starts_with("gatepost: master process "), "{}", proc::title(master));
+    assert_eq!(proc::title(worker), "gatepost: worker process");
+    assert_eq!(
+        (proc::status(master, "Name"), proc::status(worker, "Name")),
+        ("gatepost".into(), "gatepost".into())
+    );
+}
+
+#[test]
+fn root_as_the_user_of_the_worker_has_no_capabilities_either() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let stage = Setting::new("user root;", "").start();
+    let worker = stage.worker();
+    assert_eq!(proc::status(worker, "Uid"), "0\t0\t0\t0");
+    assert_eq!(proc::status(worker, "CapEff"), "0000000000000000");
+    use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
+fn the_worker_is_locked_in_and_says_so() {
+    let stage = Setting::new("", "").start();
+    stage.wait_for_log("sandbox: ");
+    let seccomp = proc::status(stage.worker(), "Seccomp") == "2";
+    assert_eq!(stage.count("seccomp on"), usize::from(seccomp));
+    let open = Setting::new("sandbox off;", "").start();
+    assert_eq!(proc::status(open.worker(), "Seccomp"), "0");
+    open.wait_for_log("sandbox: off");
+}
+
+#[test]
+fn the_worker_has_sockets_and_logs_open_and_no_other_file() {
+    if !geteuid().is_root() {
+        // The worker lets nobody look inside, not even its own user.
+        return;
+    }
+    let stage = Setting::new("", "").start();
+    use_session(&mut login(stage.pop3, "joe"));
+    let (log, stderr) = (stage.path("error.log"), stage.path("stderr"));
+    let files = proc::open_files(stage.worker());
+    assert!(files.contains(&log), "{files:?}");
+    for file in files {
+        // Sockets and their like have no paths.
+        let expected = !file.is_absolute() || file == log || file == stderr || file == Path::new("/dev/null");
+        assert!(expected, "{}", file.display());
+    }
+}
+
+#[test]
+fn the_worker_learns_from_the_master_what_names_mean() {
+    let setting = Setting::new("", "");
+    setting.write_users("joe", "localhost");
+    let stage = setting.start();
+    use_session(&mut login(stage.pop3, "joe"));
+    stage.write_users("joe", "no-such-host.invalid");
+    stage.reload();
+    let mut client = rig::Client::connect(stage.pop3);
+    client.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n").send("PASS hush\r\n");
+    client.expect_prefix("-ERR");
+    stage.wait_for_log("no-such-host.invalid");
+}

@@ -1,0 +1,163 @@
+//! Reload: all of a new configuration or nothing, and no session lost.
+
+use std::net::TcpStream;
+
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+use rig::{Client, eventually, port};
+
+use crate::load::Load;
+use crate::proc;
+use crate::stage::{Setting, login, use_session};
+
+#[test]
+fn two_hundred_reloads_under_load_lose_nothing() {
+    let stage = Setting::new("worker_processes 2;", "").start();
+    let worker = stage.worker();
+    let mut idle: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
+    let load = Load::start(2, stage.pop3);
+    for round in 0..200 {
+        stage.reload();
+        use_session(&mut idle[round % 10]);
+    }
+    let tally = load.end();
+    assert!(tally.good > 0 && tally.refused == 0 && tally.cut == 0, "{tally:?}");
+    idle.iter_mut().for_each(use_session);
+    assert_eq!(stage.worker(), worker, "the same process all the time");
+}
+
+#[test]
+fn files_that_only_root_can_read_are_read_again() {
+    let stage = Setting::new("", "").start();
+    let mut before = login(stage.pop3, "joe");
+    stage.write_users("ann", &stage.backend.address().ip().to_string());
+    stage.reload();
+    use_session(&mut login(stage.pop3, "ann"));
+    use_session(&mut before);
+    let mut gone = Client::connect(stage.pop3);
+    gone.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
+    gone.send("PASS hush\r\n").expect_prefix("-ERR");
+}
+
+#[test]
+fn a_configuration_with_a_mistake_changes_nothing() {
+    let stage = Setting::new("", "").start();
+    let worker = stage.worker();
+    let other = port::free();
+    for (main, mail, complaint) in [
+        ("nonsense;", "", "[emerg] "),
+        (
+            "error_log /nonexistent/log;",
+            "",
+            "open() \"/nonexistent/log\" failed (2: No such file or directory)",
+        ),
+        ("", "server { listen 192.0.2.1:1; protocol imap; }", "bind() to 192.0.2.1:1 failed"),
+        (
+            "",
+            "server { auth_user_file missing; listen 127.0.0.1:1; protocol imap; }",
+            "cannot read users file",
+        ),
+    ] {
+        let mail = format!("server {{ listen {other}; protocol imap; }} {mail}");
+        stage.write_configuration(main, &mail);
+        stage.signal(Signal::SIGHUP);
+        stage.wait_for_log(complaint);
+        assert!(TcpStream::connect(other).is_err(), "not even a part of it counts");
+        use_session(&mut login(stage.pop3, "joe"));
+    }
+    assert_eq!(stage.count("reconfigured"), 0);
+    assert_eq!(stage.worker(), worker);
+    stage.write_configuration("", "");
+    stage.reload();
+}
+
+#[test]
+fn addresses_come_and_go() {
+    let stage = Setting::new("", "").start();
+    let (other, unix) = (port::free(), stage.path("socket"));
+    let mail = format!(
+        "server {{ listen {other}; protocol imap; }} server {{ listen unix:{}; protocol imap; }}",
+        unix.display()
+    );
+    stage.write_configuration("", &mail);
+    stage.reload();
+    Client::connect(other).expect("* OK IMAP4 ready\r\n");
+    Client::connect_unix(&unix).expect("* OK IMAP4 ready\r\n");
+    stage.write_configuration("", "");
+    stage.reload();
+    eventually("nobody listens there", || TcpStream::connect(other).is_err());
+    assert!(!unix.exists());
+    stage.wait_for_log(&format!("[warn] {}#", stage.master()));
+    stage.wait_for_log(&format!("deleting socket {}", unix.display()));
+}
+
+#[test]
+fn old_sessions_end_with_the_timeout_that_they_began_with_and_new_ones_stay() {
+    let stage = Setting::talkative("worker_shutdown_timeout 200ms;", "").start();
+    let mut old = login(stage.pop3, "joe");
+    let mut greeted = Client::connect(stage.pop3);
+    greeted.expect("+OK POP3 ready\r\n");
+    stage.write_configuration("", "");
+    stage.reload();
+    let mut new = login(stage.pop3, "joe");
+    old.expect_end();
+    stage.wait_for_log("shutdown timeout while proxying");
+    use_session(&mut new);
+    greeted.exchange("USER joe\r\n", "+OK\r\n");
+    stage.reload();
+    use_session(&mut new);
+}
+
+#[test]
+fn another_user_gets_another_worker_and_the_old_one_leaves_with_its_last_session() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let stage = Setting::new("user nobody nogroup;", "").start();
+    let before = stage.worker();
+    let mut session = login(stage.pop3, "joe");
+    stage.write_configuration("user daemon;", "");
+    stage.reload();
+    eventually("there is another worker", || proc::children(stage.master()).len() == 2);
+    let after = proc::children(stage.master()).into_iter().find(|pid| *pid != before).unwrap();
+    assert_eq!(proc::status(after, "Uid"), "1\t1\t1\t1");
+    use_session(&mut login(stage.pop3, "joe"));
+    use_session(&mut session);
+    drop(session);
+    eventually("the old worker has gone", || proc::children(stage.master()) == [after]);
+    stage.wait_for_log(&format!("worker process {before} exited with code 0"));
+}
+
+#[test]
+fn the_number_of_threads_follows_the_configuration() {
+    let stage = Setting::new("worker_processes 1;", "").start();
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", stage.worker())).unwrap().count();
+    let before = threads();
+    stage.write_configuration("worker_processes 4;", "");
+    stage.reload();
+    eventually("there are three more", || threads() == before + 3);
+    use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
+fn the_pid_file_goes_where_the_configuration_says() {
+    let stage = Setting::new("", "").start();
+    let text = stage.read("conf").replace("/pid;", "/other.pid;");
+    std::fs::write(stage.path("conf"), text).unwrap();
+    stage.reload();
+    assert_eq!(stage.read("other.pid"), format!("{}\n", stage.master()));
+    assert!(!stage.path("pid").exists());
+}
+
+#[test]
+fn a_single_process_reloads_in_place() {
+    // As whom the test runs: without privileges the file could not be read again.
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    let stage = Setting::new(&format!("master_process off; {user}"), "").start();
+    let mut session = login(stage.pop3, "joe");
+    stage.write_users("ann", &stage.backend.address().ip().to_string());
+    stage.reload();
+    use_session(&mut login(stage.pop3, "ann"));
+    use_session(&mut session);
+    assert!(proc::children(stage.master()).is_empty());
+}
