@@ -128,7 +128,9 @@ fn trusting(root: &Root) -> String {
 fn mail_goes_through_tls_to_servers_that_are_vouched_for() {
     let root = Root::new(Key::Ec, "Test root");
     for key in [Key::Ec, Key::Rsa] {
-        let upstreams = Upstreams::start(&root.server(key, &[NAME]));
+        // The servers read it whenever they start a process.
+        let identity = root.server(key, &[NAME]);
+        let upstreams = Upstreams::start(&identity);
         Front::new(&upstreams.ways(), &trusting(&root)).play(true);
         let log = upstreams.dovecot.log();
         assert_eq!(log.matches("imap-login: Info: Login: user=<ann>").count(), 2, "{log}");

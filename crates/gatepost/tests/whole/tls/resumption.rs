@@ -1,9 +1,11 @@
 //! Sessions that are taken up again, and those that must not be.
 
+use nix::sys::signal::Signal;
 use rig::pki::{Key, Root};
+use rig::{AuthServer, Backend, Proxy, auth_server};
 
 use super::{Place, Secured, pair};
-use crate::stage::Protocol;
+use crate::stage::{Protocol, Stage, gatepost};
 
 /// The ways to keep a session: directives, and the version that openssl is to speak.
 const WAYS: [(&str, &str); 4] = [
@@ -57,6 +59,42 @@ fn nothing_is_taken_up_again_where_nothing_is_kept() {
             assert!(again.contains("\nNew, TLSv1."), "{again}");
         }
     }
+}
+
+#[test]
+fn sessions_outlive_a_reload() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = Root::new(Key::Ec, "Test root");
+    let identity = root.server(Key::Ec, &[super::NAME]);
+    for (number, (settings, version)) in WAYS.into_iter().enumerate() {
+        for master in ["off", "on"] {
+            let secured = under(master, &root, &format!("{} {settings}", pair(&identity)));
+            let file = directory.path().join(format!("{number}{master}"));
+            let file = file.to_str().expect("a plain name");
+            let save = [version, "-sess_out", file];
+            secured.s_client(Place::Tls, &save, "a NOOP\r\nb LOGOUT\r\n").succeeded();
+            secured.stage.proxy.process().signal(Signal::SIGHUP);
+            secured.stage.proxy.wait_for_log("reconfigured");
+            let said = secured.s_client(Place::Tls, &[version, "-sess_in", file], "a LOGOUT\r\n");
+            let said = said.succeeded().text();
+            assert!(said.contains("\nReused, TLSv1."), "{settings} {version} {master}\n{said}");
+        }
+    }
+}
+
+/// A proxy that is one process, or a master and its worker.
+#[track_caller]
+fn under(master: &str, root: &Root, settings: &str) -> Secured {
+    let protocol = Protocol::Imap;
+    let backend = Backend::start(protocol.backend());
+    let auth = AuthServer::always(auth_server::allow(backend.address()));
+    let configuration = format!(
+        "user root; daemon off; master_process {master}; events {{}}
+         mail {{ auth_http {}; server {{ listen @proxy; listen @tls ssl; protocol imap; {settings} }} }}",
+        auth.address()
+    );
+    let proxy = Proxy::start_whole(&gatepost(), &configuration);
+    Secured { stage: Stage { protocol, proxy, auth, backend }, root: root.certificate(), _own: None }
 }
 
 /// Gets sessions at one server and shows them to it and to another; prints whether they took them up and what they say first.

@@ -39,13 +39,12 @@ fn attack(protocol: Protocol, honest: usize, words: &str) -> Attack {
 
 /// Every client hears of an internal error and nothing else, and no attacker hears more than is meant for it.
 #[track_caller]
-fn repelled(protocol: Protocol, settings: &str, attacks: Vec<Attack>, reason: &str) {
+fn repelled(protocol: Protocol, attacks: Vec<Attack>, reason: &str) {
     let root = Root::new(Key::Ec, "Test root");
     let (scripts, heard): (Vec<_>, Vec<_>) = attacks.into_iter().map(|a| (a.script, a.heard)).unzip();
     let backend = Backend::start_each(scripts);
     let auth = AuthServer::always(auth_server::allow(backend.address()));
-    let settings = format!("{} {settings}", wanting("starttls", &root));
-    let stage = Stage::new(protocol, &settings, auth, backend);
+    let stage = Stage::new(protocol, &wanting("starttls", &root), auth, backend);
     for (number, heard) in heard.iter().enumerate() {
         let mut client = stage.client();
         client.send(protocol.login());
@@ -60,7 +59,7 @@ fn repelled(protocol: Protocol, settings: &str, attacks: Vec<Attack>, reason: &s
 
 const NO_TLS: &str = "upstream did not start TLS";
 
-/// Words for each protocol, played at a step counted from the last.
+/// Attacks with these words in each protocol, after so many honest steps.
 fn words(protocol: Protocol, imap: &[&str], pop3: &[&str], smtp: &[&str], honest: usize) -> Vec<Attack> {
     let all = match protocol {
         Protocol::Imap => imap,
@@ -91,7 +90,7 @@ fn nothing_is_believed_that_came_in_clear_behind_the_go_ahead() {
             &["220 begin\r\n250 x\r\n", "220 begin\r\n235 ok\r\n", "220-begin\r\n220 again\r\n"],
             last(protocol),
         );
-        repelled(protocol, "", attacks, NO_TLS);
+        repelled(protocol, attacks, NO_TLS);
     }
 }
 
@@ -122,8 +121,27 @@ fn an_upstream_that_refuses_tls_gets_no_password() {
             ],
             last(protocol),
         );
-        repelled(protocol, "", attacks, NO_TLS);
+        repelled(protocol, attacks, NO_TLS);
     }
+}
+
+// "SMTP others" around EHLO; one that hides STARTTLS (D_1) is asked for it all the same.
+#[test]
+fn odd_replies_to_ehlo_do_not_get_a_password() {
+    let hello = |words| attack(Protocol::Smtp, 1, words);
+    let mut attacks: Vec<_> = [
+        "250-x\r\n250 STARTTLS\r\n220 begin\r\n",
+        "250 x\r\n235 ok\r\n",
+        "500 what?\r\n",
+        "220 x\r\n",
+        "354 go\r\n",
+    ]
+    .map(hello)
+    .into();
+    let Attack { script, heard } = hello("250 x\r\n");
+    let script = script.answer("STARTTLS\r\n", "502 what?\r\n");
+    attacks.push(Attack { script, heard: heard + "STARTTLS\r\n" });
+    repelled(Protocol::Smtp, attacks, NO_TLS);
 }
 
 #[test]
@@ -135,7 +153,7 @@ fn an_upstream_that_hangs_up_instead_gets_no_password() {
                 Attack { script: script.close(), heard }
             })
             .collect();
-        repelled(protocol, "", attacks, "upstream prematurely closed connection");
+        repelled(protocol, attacks, "upstream prematurely closed connection");
     }
 }
 
@@ -177,7 +195,7 @@ fn greetings_that_leave_no_place_for_tls_end_the_attempt() {
             &["554 go away\r\n", "421 busy\r\n", "250 ok\r\n", "220 ready\r\n250 ok\r\n220 begin\r\n"],
             0,
         );
-        repelled(protocol, "", attacks, NO_TLS);
+        repelled(protocol, attacks, NO_TLS);
     }
 }
 
@@ -199,7 +217,7 @@ fn words_and_referrals_in_clear_reach_no_client() {
             &["554 5.7.0 call 0900 1234\r\n", "551 <evil@example.org> go there\r\n"],
             last(protocol),
         );
-        repelled(protocol, "", attacks, NO_TLS);
+        repelled(protocol, attacks, NO_TLS);
     }
 }
 

@@ -82,7 +82,7 @@ say(line())
 /// How an upstream begins TLS.
 const WAYS: [(&str, &str); 2] = [("implicit", "on"), ("starttls", "starttls")];
 
-/// Starts one; it ends after its one connection.
+/// One that runs; it ends after its one connection.
 struct Upstream {
     at: SocketAddr,
     thread: JoinHandle<Ran>,
