@@ -153,6 +153,7 @@ fn no_line_is_lost_while_files_are_reopened() {
         if n % 100 == 50 {
             fs::rename(&log, directory.path().join(format!("old.{n}"))).unwrap();
             proxy.process().signal(Signal::SIGUSR1);
+            rig::eventually("a new log", || log.exists());
         }
         offend(&mut client);
     }
