@@ -15,9 +15,11 @@ const LIMIT: Duration = Duration::from_mins(2);
 const CHECKS: [&str; 5] = ["-p", "-s", "-P", "-S", "-U"];
 
 /// Findings about testssl.sh itself, and about the certificate alone: one made in the test for a name that is not in DNS
-/// cannot please in these.
-const LEFT_OUT: [&str; 8] = [
+/// cannot please in these. Whether sessions are taken up again it cannot always tell on a busy machine, and only informs;
+/// tests with openssl see to that.
+const LEFT_OUT: [&str; 9] = [
     "engine_problem",
+    "sessionresumption_",
     "cert_validityPeriod",
     "cert_chain_of_trust",
     "cert_trust",
@@ -82,7 +84,7 @@ fn pleases(place: &str, options: &[&str]) {
     assert!(findings.iter().any(|found| found.starts_with("TLS1_3: OK: offered")), "{}", findings.join("\n"));
     assert!(findings.iter().any(|found| found.starts_with("heartbleed: OK")), "{}", findings.join("\n"));
     let bad: Vec<_> = findings.iter().filter(|found| is_bad(found)).collect();
-    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(bad.is_empty(), "{bad:#?}\n{}", proxy.log());
 }
 
 #[test]
