@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::generation::Service;
 use crate::link::Link;
 use crate::login::Authorised;
-use crate::relay::Relay;
+use crate::relay::{self, Relay};
 use crate::serve::{Order, Presence};
 use crate::settings::Door;
 use crate::slots::{Slot, Slots};
@@ -49,10 +49,10 @@ pub struct Accepted {
 
 /// What a session holds from its first to its last moment.
 #[derive(Debug)]
-pub struct Held {
-    slot: Slot,
+struct Held {
     orders: watch::Receiver<Order>,
-    presence: Presence,
+    _slot: Slot,
+    _presence: Presence,
 }
 
 /// A client and its upstream, both logged in. Made by [`upstream::open`] alone.
@@ -104,12 +104,12 @@ impl Word {
 pub async fn run(accepted: Accepted) {
     let Accepted { link, client, server, door, connection, service, slots, slot, orders, presence } =
         accepted;
-    let held = Held { slot, orders, presence };
+    let held = Held { orders, _slot: slot, _presence: presence };
     let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     match establish(link, (client, door), service, &slots, &mut teller).await {
         // The relay is a task of its own: what the login needed is freed when this one ends.
-        Ok(connected) => drop(tokio::spawn(proxy(connected, teller, held))),
+        Ok(connected) => drop(tokio::spawn(Proxied { connected, teller, held }.run())),
         Err(parting) => {
             teller.tell(&Event::Trouble(&parting.trouble));
             Box::pin(parting.word.say()).await;
@@ -133,31 +133,47 @@ async fn establish(
     Box::pin(upstream::open(authorised, slots, teller)).await
 }
 
-/// From login to the end: moves bytes until one side is done.
-async fn proxy(connected: Connected, mut teller: Teller, held: Held) {
-    let Connected { mut relay, slot: upstream_slot } = connected;
-    let Held { slot, mut orders, presence } = held;
-    teller.begin(Action::None);
-    teller.tell(&Event::LoggedIn);
-    let ended = tokio::select! {
-        ended = relay.run() => ended,
-        Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => {
-            teller.tell_while(Action::Proxying, &Event::Trouble(&Trouble::ShutdownTimeout));
-            return;
+/// A session with an upstream.
+struct Proxied {
+    connected: Connected,
+    teller: Teller,
+    held: Held,
+}
+
+impl Proxied {
+    /// From login to the end: moves bytes until one side is done.
+    ///
+    /// An `async fn` would keep its argument twice in the future that idle sessions are made of.
+    #[expect(clippy::manual_async_fn, reason = "the future captures its argument, and does not copy it")]
+    fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            self.teller.begin(Action::None);
+            self.teller.tell(&Event::LoggedIn);
+            let ended = tokio::select! {
+                ended = self.connected.relay.run() => ended,
+                Ok(_) = self.held.orders.wait_for(|order| *order >= Order::Cut) => {
+                    let trouble = Trouble::ShutdownTimeout;
+                    self.teller.tell_while(Action::Proxying, &Event::Trouble(&trouble));
+                    return;
+                }
+            };
+            if self.is_done(ended) {
+                self.teller.tell(&Event::Done);
+                Box::pin(farewell(self.connected.relay.into_client())).await;
+            }
         }
-    };
-    let done = match &ended {
-        Ok(()) => true,
-        Err(broken) => {
-            teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
-            broken.done
-        }
-    };
-    if done {
-        teller.tell(&Event::Done);
-        farewell(relay.into_client()).await;
     }
-    drop((slot, upstream_slot, presence));
+
+    /// Whether the relay has done its work; if not, what was in its way is told.
+    fn is_done(&self, ended: Result<(), relay::Broken>) -> bool {
+        ended.map_or_else(
+            |broken| {
+                self.teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
+                broken.done
+            },
+            |()| true,
+        )
+    }
 }
 
 /// How long, and for how many bytes, a client is listened to that has been told all.
