@@ -1,6 +1,6 @@
 //! The `events` block: how many connections, and what the originals say about how to wait for them.
 
-use conf::{Args, Count, Directive, Fault, Mistake, Once, Setting, Word, doc, value};
+use conf::{Args, Count, Directive, Fault, Mistake, Notice, Once, Setting, Word, doc, value};
 
 /// The `events` block as written.
 #[derive(Debug, Default)]
@@ -57,9 +57,12 @@ pub(super) const EVENTS: &[Directive<EventsBlock>] = &[
     Directive::accepted(
         "debug_connection",
         ONE,
-        "there are no debug messages for single clients, as in the originals' release builds",
+        "there are no debug messages of single clients yet; a warning says so",
         doc("ADDRESS | CIDR | unix:", "", "Whose sessions are logged at level `debug`. May be repeated."),
-        |_, _| Ok(()),
+        |_, args| {
+            args.warn(Notice::own(DebugIgnored));
+            Ok(())
+        },
     ),
     Directive::accepted(
         "epoll_events",
@@ -76,6 +79,11 @@ pub(super) const EVENTS: &[Directive<EventsBlock>] = &[
         |b, a| b.ignored.check(a, Args::number),
     ),
 ];
+
+/// The originals' release builds warn too; they name the option to build them with.
+#[derive(Debug, thiserror::Error)]
+#[error("\"debug_connection\" is ignored, there are no debug messages of single clients yet")]
+struct DebugIgnored;
 
 /// What is wrong in `events`.
 #[derive(Debug, thiserror::Error)]
