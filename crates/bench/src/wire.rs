@@ -28,8 +28,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Writes all of `bytes`, in one system call if the socket takes them.
+    ///
+    /// Over TLS a write is done when its bytes are encrypted; only a flush waits until the socket has them.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Says that nothing more will be sent.
