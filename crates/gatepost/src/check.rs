@@ -48,7 +48,7 @@ pub(crate) fn test(
         }
         Ok(configuration) => {
             syntax_is_ok();
-            let tried = rehearse(configuration, &loaded.files, flavour, console);
+            let tried = rehearse(configuration, &loaded.files, console);
             if let Err(error) = &tried {
                 console.say(Level::Emerg, Reason(error));
             }
@@ -68,12 +68,7 @@ pub(crate) fn test(
 }
 
 /// Does what a start does, and undoes what would be in its way.
-fn rehearse(
-    configuration: &Configuration,
-    files: &Files,
-    flavour: Flavour,
-    console: &Console,
-) -> Result<(), StartError> {
+fn rehearse(configuration: &Configuration, files: &Files, console: &Console) -> Result<(), StartError> {
     let Configuration { process, mail } = configuration;
     let logs = OpenLogs::open(process, mail)?;
     if let Some(pid) = &process.pid {
@@ -82,7 +77,7 @@ fn rehearse(
     for listen in &mail.listens {
         rehearse_listen(listen)?;
     }
-    let makings = start::rehearsal(flavour).map_err(StartError::Threads)?;
+    let makings = start::rehearsal().map_err(StartError::Threads)?;
     start::build(mail, &logs, &makings, files, |warning| console.say(Level::Warn, warning))?;
     Ok(())
 }

@@ -84,12 +84,7 @@ pub(crate) enum PrepareError {
 
 impl Prepared {
     /// Opens all that `loaded` names, but sockets of `open` that it names too. Warnings and failures go to `say`.
-    pub(crate) async fn new(
-        loaded: Loaded,
-        flavour: Flavour,
-        open: &[Bound],
-        say: Say<'_>,
-    ) -> Result<Self, PrepareError> {
+    pub(crate) async fn new(loaded: Loaded, open: &[Bound], say: Say<'_>) -> Result<Self, PrepareError> {
         let Loaded { outcome, warnings, sources, names, files } = loaded;
         for warning in &warnings {
             say(Level::Warn, warning);
@@ -97,7 +92,7 @@ impl Prepared {
         let configuration = outcome.map_err(|rejected| PrepareError::Rejected(Box::new(rejected)))?;
         let Configuration { process, mail } = &configuration;
         let logs = OpenLogs::open(process, mail).map_err(StartError::from)?;
-        let makings = start::rehearsal(flavour).map_err(StartError::Threads)?;
+        let makings = start::rehearsal().map_err(StartError::Threads)?;
         let warn = |warning: &dyn Display| say(Level::Warn, warning);
         start::build(mail, &logs, &makings, &files, warn).map_err(StartError::from)?;
         let bounds = sockets::open(&mail.listens, process.threads, open, say).await?;

@@ -53,7 +53,7 @@ fn stay(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> 
         let signals = signals.read().map_err(StartError::call("signalfd()"))?;
         let say = |level, message: &dyn std::fmt::Display| console.say(level, message);
         let inherited = upgrade::inherited(program.flavour, &say);
-        let prepared = Prepared::new(loaded, program.flavour, &inherited, &say).await;
+        let prepared = Prepared::new(loaded, &inherited, &say).await;
         let prepared = prepared.map_err(PrepareError::into_start)?;
         // Those that the configuration does not name are closed.
         drop(inherited);

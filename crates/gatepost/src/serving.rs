@@ -7,7 +7,6 @@ use mail::auth::Resolve;
 use mail::auth::users::Pool;
 use mail::dns::Zones;
 use mail::files::Files;
-use mail::flavour::Flavour;
 use mail::generation::Makings;
 use mail::listener::Bound;
 use mail::log::Log;
@@ -36,7 +35,6 @@ pub(crate) struct Serving {
 impl Serving {
     /// Nothing served yet. Names go to `resolver`, lines to `logs`.
     pub(crate) fn new(
-        flavour: Flavour,
         resolver: Arc<dyn Resolve>,
         process: &Process,
         logs: OpenLogs,
@@ -45,13 +43,7 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings {
-                flavour,
-                resolver,
-                zones: Zones::default(),
-                lasting: Lasting::new(),
-                verifiers,
-            },
+            makings: Makings { resolver, zones: Zones::default(), lasting: Lasting::new(), verifiers },
             workers: Workers::new(Slots::new(0), prepare),
             logs,
             shutdown_timeout: None,

@@ -46,7 +46,7 @@ pub(crate) async fn run(
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(program.flavour, resolver, process, logs)?;
+    let mut serving = Serving::new(resolver, process, logs)?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {
@@ -137,7 +137,7 @@ impl Single {
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
         let loaded = self.program.load();
         let Prepared { configuration, logs, bounds, files, .. } =
-            Prepared::new(loaded, self.program.flavour, &self.bounds, say).await?;
+            Prepared::new(loaded, &self.bounds, say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
         let before = std::mem::replace(&mut self.bounds, bounds);
         sockets::delete_files(&before, &self.bounds, say);

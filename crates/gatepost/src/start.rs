@@ -113,9 +113,8 @@ impl OpenLogs {
 }
 
 /// What all generations of this process are made with.
-pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
+pub(crate) fn makings() -> io::Result<Makings> {
     Ok(Makings {
-        flavour,
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
         zones: Zones::default(),
         lasting: Lasting::new(),
@@ -124,9 +123,8 @@ pub(crate) fn makings(flavour: Flavour) -> io::Result<Makings> {
 }
 
 /// Makings for a generation that serves nobody: to see whether it can be made.
-pub(crate) fn rehearsal(flavour: Flavour) -> io::Result<Makings> {
+pub(crate) fn rehearsal() -> io::Result<Makings> {
     Ok(Makings {
-        flavour,
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
         lasting: Lasting::new(),

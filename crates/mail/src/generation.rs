@@ -15,7 +15,6 @@ use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
-use crate::flavour::Flavour;
 use crate::log::Log;
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
@@ -29,8 +28,6 @@ pub struct Generation {
 
 /// What outlives a generation: every one is made with the same.
 pub struct Makings {
-    /// Whose texts to use.
-    pub flavour: Flavour,
     /// Turns names into addresses where no `resolver` does.
     pub resolver: Arc<dyn Resolve>,
     /// Counts what resolvers do, by `status_zone`.
@@ -109,7 +106,6 @@ impl Workshop<'_> {
             tls: self.tls(settings)?,
             upstream_tls: self.upstream_tls(settings)?,
             log,
-            flavour: self.makings.flavour,
         })
     }
 
@@ -207,8 +203,6 @@ pub struct Service {
     pub upstream_tls: Option<ClientTls>,
     /// Where its sessions are told.
     pub log: Arc<Log>,
-    /// Whose texts to use there.
-    pub flavour: Flavour,
 }
 
 impl std::fmt::Debug for Service {

@@ -48,7 +48,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
     let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
-    let makings = start::makings(Flavour::Gatepost)?;
+    let makings = start::makings()?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
     for (protocol, front) in protocols(plan) {
@@ -60,7 +60,6 @@ async fn serve(plan: Plan) -> io::Result<()> {
             tls: None,
             upstream_tls: None,
             log: Arc::clone(&log),
-            flavour: Flavour::Gatepost,
         }));
         let listen = listen(&front, sockets.len());
         sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);

@@ -99,7 +99,7 @@ impl Master {
     async fn prepare(&self) -> Result<Setup, PrepareError> {
         let log: Arc<Log> = Arc::clone(self.log());
         let loaded = self.program.load();
-        let prepared = Prepared::new(loaded, self.program.flavour, &self.setup.bounds, &to_log(&log)).await?;
+        let prepared = Prepared::new(loaded, &self.setup.bounds, &to_log(&log)).await?;
         Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
     }
 

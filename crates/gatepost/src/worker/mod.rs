@@ -166,7 +166,7 @@ impl Worker {
         tokio::spawn(send_all(sender, outbox));
         let (resolver, questions) = MasterResolver::new(to_master.clone());
         let resolver = Arc::new(CachedResolver::new(resolver));
-        let mut serving = Serving::new(opened.flavour, resolver, process, logs)?;
+        let mut serving = Serving::new(resolver, process, logs)?;
         serving.install(&opened.configuration, &opened.files, &opened.bounds, None)?;
         let (inbox, messages) = mpsc::channel(1);
         tokio::spawn(receive_all(from_master, inbox));

@@ -47,7 +47,6 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let flavour = Flavour::Gatepost;
     let mail = mail.resolve(&Surroundings { directory, prefix, host_name, flavour }).unwrap();
     let makings = Makings {
-        flavour: Flavour::Gatepost,
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
         lasting: Lasting::new(),

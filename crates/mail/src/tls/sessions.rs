@@ -68,19 +68,6 @@ impl CacheMode {
         }
         Ok(Self::Shared { zone: zone.to_owned(), size })
     }
-
-    /// That shared caches of the same name, of all servers of a configuration, have the same size.
-    pub fn agree<'a>(modes: impl IntoIterator<Item = &'a Self>) -> Result<(), Mistake> {
-        let mut declared = HashMap::new();
-        for mode in modes {
-            let Self::Shared { zone, size } = mode else { continue };
-            let first = *declared.entry(zone).or_insert(*size);
-            if first != *size {
-                return Err(Mistake::CacheSize { zone: zone.clone(), size: *size, declared: first });
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The shared caches of a process, by name. They live on when a configuration goes, so that its sessions do.
@@ -345,22 +332,6 @@ mod tests {
         for (word, expected) in cases {
             assert_eq!(CacheMode::parse(word).map_err(|mistake| mistake.to_string()), expected, "{word}");
         }
-    }
-
-    #[test]
-    fn shared_caches_must_agree_on_their_size() {
-        let modes = |words: &[&str]| {
-            words.iter().map(|word| CacheMode::parse(word).expect("a mode")).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            CacheMode::agree(&modes(&["shared:a:1m", "shared:a:1024k", "shared:b:2m", "off"])),
-            Ok(())
-        );
-        assert_eq!(
-            CacheMode::agree(&modes(&["shared:a:1m", "shared:a:2m"])).map_err(|mistake| mistake.to_string()),
-            Err("the size 2097152 of shared memory zone \"a\" conflicts with already declared size 1048576"
-                .into())
-        );
     }
 
     #[test]
