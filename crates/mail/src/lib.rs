@@ -16,6 +16,7 @@ pub mod log;
 pub mod login;
 pub mod preface;
 pub mod relay;
+pub mod rest;
 pub mod scratch;
 pub mod secure;
 pub mod serve;

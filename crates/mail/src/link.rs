@@ -14,6 +14,7 @@ mod tls;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -64,9 +65,24 @@ impl TryFrom<Loose> for Link {
 
     /// Registers the stream with the runtime that this is called on.
     fn try_from(loose: Loose) -> io::Result<Self> {
+        Ok(Self { socket: Stream::try_from(loose)?.into(), tls: None })
+    }
+}
+
+impl AsFd for Loose {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl From<Loose> for OwnedFd {
+    fn from(loose: Loose) -> Self {
         match loose {
-            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::from),
-            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::from),
+            Loose::Tcp(stream) => stream.into(),
+            Loose::Unix(stream) => stream.into(),
         }
     }
 }
@@ -81,6 +97,26 @@ impl Link {
     pub fn loosen(self) -> io::Result<Loose> {
         debug_assert!(self.tls.is_none(), "links move before their sessions begin");
         self.socket.loosen()
+    }
+
+    /// Whether nothing is on its way through the link in either direction, as far as it knows.
+    pub fn is_quiet(&self) -> bool {
+        self.socket.is_quiet() && self.tls.as_ref().is_none_or(|tls| tls.is_quiet())
+    }
+
+    /// Gives up its place in the runtime, until it is [woken](Self::wake). It must be [quiet](Self::is_quiet).
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.socket.rest()
+    }
+
+    /// Takes a place in the runtime that this is called on.
+    pub fn wake(&mut self) -> io::Result<()> {
+        self.socket.wake()
+    }
+
+    /// The descriptor of a link at rest.
+    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.resting()
     }
 
     /// The other end, for a link that a client opened.

@@ -19,7 +19,6 @@ use std::task::{Context, Poll, Waker};
 use ring::{Job, Outcome, Ring};
 use zeroize::Zeroize as _;
 
-use super::Loose;
 use super::stream::Stream;
 
 /// The longest write that is posted: longer ones are worth a system call of their own.
@@ -211,6 +210,10 @@ impl Account {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(*self.state(), State::Clear)
+    }
+
     fn is_posted(&self) -> bool {
         matches!(*self.state(), State::Posted)
     }
@@ -354,13 +357,4 @@ fn debt(bytes: &[u8], then: Then, sent: Outcome) -> Option<Debt> {
     };
     let rest = bytes.get(sent..).filter(|rest| !rest.is_empty())?;
     Some(Debt::Bytes { rest: rest.to_vec(), last: then == Then::Shutdown })
-}
-
-impl From<Loose> for OwnedFd {
-    fn from(loose: Loose) -> Self {
-        match loose {
-            Loose::Tcp(stream) => stream.into(),
-            Loose::Unix(stream) => stream.into(),
-        }
-    }
 }

@@ -2,7 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -14,16 +16,23 @@ use crate::address::{ClientAddr, Endpoint};
 /// A connected socket.
 ///
 /// What it has taken is on its way; should the stream not take it after all, that shows as a full socket or an error in
-/// the calls to come.
+/// the calls to come. [At rest](Self::rest) it can do nothing but be woken.
 #[derive(Debug)]
-pub(super) struct Socket(
-    /// There until it is dropped.
-    Option<Arc<Account>>,
-);
+pub(super) struct Socket(State);
+
+#[derive(Debug)]
+enum State {
+    /// With a place in a runtime.
+    Awake(Arc<Account>),
+    /// Without one.
+    AtRest(Loose),
+    /// Broken when it was to rest or wake.
+    Gone,
+}
 
 impl From<Stream> for Socket {
     fn from(stream: Stream) -> Self {
-        Self(Some(Arc::new(Account::new(stream))))
+        Self(State::Awake(Arc::new(Account::new(stream))))
     }
 }
 
@@ -33,33 +42,72 @@ impl Socket {
         Stream::connect(endpoint).await.map(Self::from)
     }
 
-    fn account(&self) -> &Arc<Account> {
-        self.0.as_ref().expect("a socket has a stream until it is dropped")
+    fn account(&self) -> io::Result<&Arc<Account>> {
+        match &self.0 {
+            State::Awake(account) => Ok(account),
+            State::AtRest(_) | State::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
-    fn stream(&self) -> &Stream {
-        &self.account().stream
+    fn stream(&self) -> io::Result<&Stream> {
+        self.account().map(|account| &account.stream)
     }
 
-    /// Takes the stream from its runtime. Nothing was written yet.
+    /// Takes the stream from its runtime. Nothing is on its way.
     pub(super) fn loosen(mut self) -> io::Result<Loose> {
-        let stream = self.0.take().and_then(Arc::into_inner).map(Account::into_stream);
-        stream.ok_or(io::ErrorKind::ResourceBusy)?.loosen()
+        self.rest()?;
+        match mem::replace(&mut self.0, State::Gone) {
+            State::AtRest(loose) => Ok(loose),
+            State::Awake(_) | State::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether nothing is on its way, or owed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.account().is_ok_and(|account| account.is_clear())
+    }
+
+    /// Gives up its place in the runtime; it must be [quiet](Self::is_quiet).
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        if !self.is_quiet() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
+            let stream = Arc::into_inner(account).ok_or(io::ErrorKind::ResourceBusy)?.into_stream();
+            self.0 = State::AtRest(stream.loosen()?);
+        }
+        Ok(())
+    }
+
+    /// Takes a place in the runtime that this is called on.
+    pub(super) fn wake(&mut self) -> io::Result<()> {
+        if let State::AtRest(loose) = mem::replace(&mut self.0, State::Gone) {
+            *self = Stream::try_from(loose)?.into();
+        }
+        Ok(())
+    }
+
+    /// Its descriptor, at rest.
+    pub(super) fn resting(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            State::AtRest(loose) => Some(loose.as_fd()),
+            State::Awake(_) | State::Gone => None,
+        }
     }
 
     /// The other end, as a client.
     pub(super) fn client_addr(&self) -> io::Result<ClientAddr> {
-        self.stream().client_addr()
+        self.stream()?.client_addr()
     }
 
     /// This end, if it is TCP.
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        self.stream().local_addr()
+        self.stream().ok()?.local_addr()
     }
 
     /// Turns SO_KEEPALIVE on or off; nothing on unix sockets.
     pub(super) fn set_keepalive(&self, on: bool) -> io::Result<()> {
-        self.stream().set_keepalive(on)
+        self.stream()?.set_keepalive(on)
     }
 
     /// Waits until a read will not block.
@@ -71,21 +119,22 @@ impl Socket {
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // What is wrong with writing, reading will show too.
         let _ = self.poll_flush(cx);
-        self.stream().poll_readable(cx)
+        self.stream()?.poll_readable(cx)
     }
 
     /// Polls until a write will not block.
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_flush(cx))?;
-        self.stream().poll_writable(cx)
+        self.stream()?.poll_writable(cx)
     }
 
     /// Ready when nothing is owed. The task is woken if that changes later.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        outbox::watch(self.account(), cx);
+        let account = self.account()?;
+        outbox::watch(account, cx);
         loop {
-            match self.account().pay() {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(self.stream().poll_writable(cx))?,
+            match account.pay() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(account.stream.poll_writable(cx))?,
                 other => return Poll::Ready(other),
             }
         }
@@ -93,23 +142,24 @@ impl Socket {
 
     /// Reads what is there; 0 is the end, `WouldBlock` is nothing.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream().try_read(into)
+        self.stream()?.try_read(into)
     }
 
     /// Looks at what is there and leaves it there; 0 is the end, `WouldBlock` is nothing.
     pub(super) fn try_peek(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream().try_peek(into)
+        self.stream()?.try_peek(into)
     }
 
     /// Writes what fits; `WouldBlock` is nothing. What was taken may still have to be [flushed](Self::poll_flush).
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.account().pay()?;
-        if outbox::post(self.account(), bytes) {
+        let account = self.account()?;
+        account.pay()?;
+        if outbox::post(account, bytes) {
             return Ok(bytes.len());
         }
         // Whatever was posted before goes first.
-        self.account().pay()?;
-        self.stream().try_write(bytes)
+        account.pay()?;
+        account.stream.try_write(bytes)
     }
 
     /// Says that nothing more will be written, once everything is.
@@ -120,13 +170,14 @@ impl Socket {
 
     /// Says that nothing more will be written, without waiting.
     pub(super) fn shutdown(&self) -> io::Result<()> {
-        if outbox::end(self.account()) { Ok(()) } else { self.stream().shutdown() }
+        let account = self.account()?;
+        if outbox::end(account) { Ok(()) } else { account.stream.shutdown() }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(account) = self.0.take() {
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
             outbox::close(account);
         }
     }

@@ -32,6 +32,18 @@ macro_rules! each {
     };
 }
 
+impl TryFrom<Loose> for Stream {
+    type Error = io::Error;
+
+    /// Registers the stream with the runtime that this is called on.
+    fn try_from(loose: Loose) -> io::Result<Self> {
+        match loose {
+            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
+            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
+        }
+    }
+}
+
 impl Stream {
     /// Connects to `endpoint`; TCP without Nagle's delay.
     pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {

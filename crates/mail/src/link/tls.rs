@@ -71,6 +71,11 @@ impl Tls {
         self.end = end;
     }
 
+    /// Whether nothing waits to be read or sent.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.unread.is_empty() && self.owed.is_empty() && self.end.is_none()
+    }
+
     /// Forgets what was to be sent.
     pub(super) fn hush(&mut self) {
         self.owed = BytesMut::new();
