@@ -127,8 +127,10 @@ impl Waiting {
         let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
         if *credit != Credit::Nothing {
             let said = self.front.forwarded();
-            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
-            *forwarded = Forwarded { server, ..said.clone() };
+            *forwarded = match *credit {
+                Credit::Everything => said.clone(),
+                _ => Forwarded { ttl: said.ttl, session: said.session.clone(), ..std::mem::take(forwarded) },
+            };
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
             client.addr = ClientAddr::Tcp(addr);

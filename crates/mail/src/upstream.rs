@@ -255,6 +255,7 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
                 server: said.server.addr(),
                 session: said.session,
                 ttl: said.ttl,
+                fields: said.fields,
                 host: prefaced.client.host.clone().unwrap_or_default(),
                 helo: login.helo.clone(),
                 esmtp: front.esmtp(),
@@ -276,6 +277,7 @@ fn forwarded(prefaced: &Prefaced) -> Forwarded {
         ttl: prefaced.forwarded.next_ttl(),
         session: prefaced.forwarded.session.clone().or_else(|| Some(session_name())),
         name: prefaced.client.host.clone(),
+        fields: prefaced.forwarded.fields.clone(),
     }
 }
 

@@ -128,8 +128,8 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "on | off",
             "off",
             "Whether the ID command (RFC 2971) tells IMAP upstreams who the client is, as Dovecot's proxy \
-             does: its address and port, those it connected to, how many proxies there may still be, and a \
-             name of the session. Dovecot believes it if `login_trusted_networks` has this proxy, gatepost if \
+             does: its address and port, those it connected to, how many proxies there may still be, a name \
+             of the session, and what a proxy before this one has for them (`x-forward-NAME`). Dovecot believes it if `login_trusted_networks` has this proxy, gatepost if \
              `set_real_ip_from` has. An upstream that refuses it is logged in to all the same. Not in the \
              originals.",
         ),

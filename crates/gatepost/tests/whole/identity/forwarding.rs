@@ -13,18 +13,25 @@ const TELL: &str = "proxy_imap_id on; proxy_pop3_xclient on;";
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
 
-/// A command by which a proxy says who the client is, with this TTL, and our answer.
+/// A command by which a proxy says who the client is, with this TTL and something for upstreams, and our answer.
 fn introduction(protocol: Protocol, ttl: u32) -> (String, &'static str) {
     match protocol {
         Protocol::Imap => (
             format!(
                 "i ID (\"x-originating-ip\" \"192.0.2.1\" \"x-originating-port\" \"4711\" \
                  \"x-connected-ip\" \"198.51.100.2\" \"x-connected-port\" \"143\" \
-                 \"x-proxy-ttl\" \"{ttl}\" \"x-session-id\" \"the-session\")\r\n"
+                 \"x-proxy-ttl\" \"{ttl}\" \"x-session-id\" \"the-session\" \
+                 \"x-forward-realm\" \"a\")\r\n"
             ),
             "* ID NIL\r\ni OK completed\r\n",
         ),
-        _ => (format!("XCLIENT ADDR=192.0.2.1 PORT=4711 SESSION=the-session TTL={ttl}\r\n"), "+OK\r\n"),
+        // printf realm=a | base64
+        _ => (
+            format!(
+                "XCLIENT ADDR=192.0.2.1 PORT=4711 SESSION=the-session TTL={ttl} FORWARD=cmVhbG09YQ==\r\n"
+            ),
+            "+OK\r\n",
+        ),
     }
 }
 
@@ -172,6 +179,21 @@ fn clients_behind_a_trusted_balancer_cannot_be_somebody_else() {
             client.exchange(protocol.login(), [protocol.asked(), protocol.logged_in()].concat());
             assert_eq!(value(&stage.auth.request(0), "Client-IP"), ip);
         }
+    }
+}
+
+#[test]
+fn clients_behind_a_trusted_balancer_have_nothing_to_say_to_upstreams() {
+    for protocol in PROTOCOLS {
+        let reply = if protocol == Protocol::Imap { "ID OK\r\n" } else { "+OK\r\n" };
+        let stage = behind_balancer(protocol, &format!("{TRUST} {TELL}"), introduced(protocol, reply));
+        let mut client = headed(&stage, V1);
+        let (said, answer) = introduction(protocol, 3);
+        client.expect(protocol.greeting()).exchange(&said, answer);
+        client.exchange(protocol.login(), [protocol.asked(), protocol.logged_in()].concat());
+        drop(client);
+        let line = first_line(&stage);
+        assert!(line.contains("the-session") && !line.to_ascii_lowercase().contains("forward"), "{line}");
     }
 }
 
