@@ -123,6 +123,8 @@ impl Forwarded {
             b"SESSION" => update(&mut self.session, session(value)),
             b"TTL" => self.read_ttl(value),
             b"NAME" => update(&mut self.name, host_name(value)),
+            b"DESTADDR" => update(&mut self.server.ip, ip(value)),
+            b"DESTPORT" => update(&mut self.server.port, number(value)),
             b"FORWARD" => self.fields.read_forward(value),
             _ => {}
         }

@@ -529,10 +529,11 @@ fn proxy(starttls: Starttls) -> Transcript<Front> {
 fn forwarded() -> Forwarded {
     Forwarded {
         client: "[2001:db8::1]:4711".parse().ok().into(),
+        server: "192.0.2.9:25".parse().ok().into(),
         ttl: Some(3),
         session: Some(Bytes::from_static(b"a+b")),
         name: Some("mail.example".to_owned()),
-        ..Forwarded::default()
+        fields: Fields::default(),
     }
 }
 
@@ -541,10 +542,10 @@ fn a_trusted_proxy_says_who_the_client_is_and_the_session_begins_anew() {
     proxy(Starttls::Off)
         .trades(
             "EHLO proxy\r\n",
-            "250-mx.example\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT NAME SESSION TTL FORWARD\r\n",
+            "250-mx.example\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT NAME DESTADDR DESTPORT SESSION TTL FORWARD\r\n",
         )
         .trades("XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=u NAME=mail.example PORT=4711\r\n", GREETING)
-        .trades("xclient SESSION=a+2Bb TTL=3 PROTO=ESMTP HELO=c DESTADDR=192.0.2.9\r\n", GREETING)
+        .trades("xclient SESSION=a+2Bb TTL=3 PROTO=ESMTP HELO=c DESTADDR=192.0.2.9 DESTPORT=25\r\n", GREETING)
         .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
         .inspects(|front| assert!(front.helo().is_empty()))
         .trades("HELO c\r\n", "250 mx.example\r\n")

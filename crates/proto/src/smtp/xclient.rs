@@ -14,7 +14,7 @@ use crate::line::write;
 const KEYWORD: &[u8] = b"XCLIENT";
 
 /// What we understand. A client says HELO and EHLO itself, and logs in itself.
-pub(super) const UNDERSTOOD: &[u8] = b"XCLIENT ADDR PORT NAME SESSION TTL FORWARD";
+pub(super) const UNDERSTOOD: &[u8] = b"XCLIENT ADDR PORT NAME DESTADDR DESTPORT SESSION TTL FORWARD";
 
 /// The attributes that an upstream has announced for XCLIENT: the text behind the keyword.
 #[derive(Debug, Clone)]
