@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use rig::auth_server::allow_with;
 use rig::backend;
 
 use super::*;
@@ -311,6 +312,39 @@ fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
         let log = proxy.wait_for_log("client has passed too many proxies");
         assert_eq!(log.matches("client has passed too many proxies").count(), 1, "{log}");
     }
+}
+
+#[test]
+fn nobody_is_sent_back_to_where_the_client_has_connected_to() {
+    for protocol in Protocol::ALL {
+        let place = Arc::new(OnceLock::new());
+        let target = Arc::clone(&place);
+        let auth = AuthServer::start(move |_| allow(*target.get().expect("the proxy has started")));
+        let settings = format!("auth_http {}; protocol {};", auth.address(), protocol.name());
+        let proxy = proxy(&format!("server {{ listen @proxy; {settings} }}"));
+        place.set(proxy.at("proxy")).expect("nobody else sets it");
+        let mut client = greeted(proxy.at("proxy"), protocol);
+        client.send(protocol.login());
+        let expected = [protocol.asked(), protocol.internal_error()].concat();
+        assert_eq!(rig::show(&client.rest()), rig::show(expected.as_bytes()));
+        let loops = format!("upstream {} is this server, which would be a loop", proxy.at("proxy"));
+        assert!(proxy.wait_for_log(&loops).contains("[error]"));
+        assert_eq!(auth.requests().len(), 1);
+    }
+}
+
+#[test]
+fn somebody_who_comes_back_under_another_name_is_no_loop() {
+    let place = Arc::new(OnceLock::<SocketAddr>::new());
+    let backend = Backend::start(backend::pop3_login("u2", "p"));
+    let (target, end) = (Arc::clone(&place), backend.address());
+    let auth = AuthServer::start(move |request| match request.header("Auth-User").as_deref() {
+        Some("u") => allow_with(*target.get().expect("the proxy has started"), &["Auth-User: u2"]),
+        _ => allow(end),
+    });
+    let proxy = proxy(&format!("auth_http {}; server {{ listen @proxy; protocol pop3; }}", auth.address()));
+    place.set(proxy.at("proxy")).expect("nobody else sets it");
+    drop(logged_in(proxy.at("proxy"), Protocol::Pop3));
 }
 
 #[test]
