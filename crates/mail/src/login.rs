@@ -129,7 +129,12 @@ impl Waiting {
             let said = self.front.forwarded();
             *forwarded = match *credit {
                 Credit::Everything => said.clone(),
-                _ => Forwarded { ttl: said.ttl, session: said.session.clone(), ..std::mem::take(forwarded) },
+                _ => Forwarded {
+                    // The header may have said it too. Nobody can give a client more hops than it has.
+                    ttl: said.ttl.into_iter().chain(forwarded.ttl).min(),
+                    session: said.session.clone(),
+                    ..std::mem::take(forwarded)
+                },
             };
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {

@@ -117,9 +117,15 @@ fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
     match version {
         None => {}
         Some(Version::V1) => write_v1(endpoints, &mut header),
-        Some(Version::V2) => write_v2(endpoints, &mut header),
+        Some(Version::V2) => write_v2(endpoints, hops(&prefaced.forwarded), &mut header),
     }
     header
+}
+
+/// How many proxies there may still be, if there was one before this. To the first upstream of a client goes the header
+/// of the originals, and no byte more.
+fn hops(forwarded: &Forwarded) -> Option<u8> {
+    forwarded.ttl.and_then(|_| forwarded.next_ttl())
 }
 
 /// An upstream that has accepted the login.

@@ -13,8 +13,8 @@ pub use fields::Fields;
 
 use crate::line::write;
 
-/// How many proxies a client may pass, where nobody says otherwise (as Dovecot).
-const MOST_HOPS: u8 = 5;
+/// How many proxies a client may pass in all, where nobody says otherwise (as Dovecot).
+pub const MOST_HOPS: u8 = 5;
 
 /// The longest session name that is passed on, bytes (as Dovecot).
 const LONGEST_SESSION: usize = 64;

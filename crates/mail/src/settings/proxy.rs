@@ -116,8 +116,9 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "off | on | v1 | v2",
             "off",
             "Whether a PROXY header tells upstreams who the client is, and in which form: `v1`, which is `on`, \
-             is a line of text, `v2` is binary. It goes before everything else, TLS too. `v1` is not in the \
-             originals.",
+             is a line of text, `v2` is binary. It goes before everything else, TLS too. Only `v2` can tell \
+             another gatepost how many proxies there may still be, so that a client is not sent in a circle \
+             for ever. `v1` is not in the originals.",
         ),
         |b, a| b.protocol.set(a, proxy_protocol),
     ),

@@ -278,19 +278,23 @@ fn each_to_the_other(places: &Arc<OnceLock<[SocketAddr; 2]>>) -> AuthServer {
 
 #[test]
 fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
-    // With PROXY headers, too, what counts hops is the command.
-    for (protocol, parameter, header) in [
+    // A command counts the hops with PROXY headers too; a header of version 2 counts them without a command.
+    for (protocol, parameter, tell) in [
         (Protocol::Smtp, "", "xclient on; proxy_smtp_auth on;"),
-        (Protocol::Imap, "", "proxy_protocol off;"),
-        (Protocol::Pop3, "", "proxy_protocol off;"),
-        (Protocol::Imap, "proxy_protocol", "proxy_protocol on;"),
-        (Protocol::Pop3, "proxy_protocol", "proxy_protocol on;"),
+        (Protocol::Imap, "", TELL),
+        (Protocol::Pop3, "", TELL),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol on; proxy_imap_id on;"),
+        (Protocol::Pop3, "proxy_protocol", "proxy_protocol on; proxy_pop3_xclient on;"),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol v2; proxy_imap_id on;"),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol v2;"),
+        (Protocol::Pop3, "proxy_protocol", "proxy_protocol v2;"),
+        (Protocol::Smtp, "proxy_protocol", "proxy_protocol v2; proxy_smtp_auth on;"),
     ] {
         let places = Arc::default();
         let auth = each_to_the_other(&places);
         let server = |name: &str| {
             format!(
-                "server {{ listen @{name} {parameter}; protocol {}; auth_http {}/{name}; {TRUST} {TELL} {header} }}",
+                "server {{ listen @{name} {parameter}; protocol {}; auth_http {}/{name}; {TRUST} {tell} }}",
                 protocol.name(),
                 auth.address()
             )
@@ -308,7 +312,7 @@ fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
         let heard = client.rest();
         assert!(heard.ends_with(protocol.internal_error().as_bytes()), "{}", rig::show(&heard));
         // The hops of 5, 4, 3 and 2 are asked about; the fifth has none left.
-        assert_eq!(auth.requests().len(), 4);
+        assert_eq!(auth.requests().len(), 4, "{protocol:?} {tell}");
         let log = proxy.wait_for_log("client has passed too many proxies");
         assert_eq!(log.matches("client has passed too many proxies").count(), 1, "{log}");
     }
