@@ -189,6 +189,17 @@ fn dovecot_knows_the_client_behind_two_proxies() {
 }
 
 #[test]
+fn postfix_knows_the_client_behind_two_proxies() {
+    let row = Row::start(&[
+        Server("smtp", "smtp", "xclient on; proxy_smtp_auth on;", Next::Inner("smtp_inner")),
+        Server("smtp_inner", "smtp", "xclient on;", Next::Postfix(Postfix::smtp)),
+    ]);
+    row.smtp("smtp", HEADER);
+    let log = row.postfix.wait_for_removed(1);
+    assert!(log.contains("client=unknown[192.0.2.1]:4711, sasl_method=XCLIENT, sasl_username=ann"), "{log}");
+}
+
+#[test]
 fn dovecot_hears_what_a_proxy_before_us_has_for_it() {
     let row = Row::start(&[
         Server("imap", "imap", "", Next::Inner("imap_inner")),

@@ -83,6 +83,24 @@ fn version_2_of_a_client_that_came_straight_to_us_is_the_one_of_the_originals() 
 }
 
 #[test]
+fn the_header_comes_before_tls() {
+    let settings = "proxy_protocol on; proxy_ssl on; proxy_ssl_verify off;";
+    let stage = behind_balancer(
+        Protocol::Imap,
+        &format!("{TRUST} {settings}"),
+        Script::new().expect_line().expect(b"\x16\x03").close(),
+    );
+    let mut client = headed(&stage, V1);
+    client.expect(Protocol::Imap.greeting()).send("a LOGIN u p\r\n");
+    let at = stage.address();
+    let header = format!("PROXY TCP4 192.0.2.1 {} 4711 {}\r\n", at.ip(), at.port());
+    let received = stage.backend.finished(0);
+    let hello = received.strip_prefix(header.as_bytes()).expect("the header comes first");
+    // RFC 8446, section 5.1: a handshake record.
+    assert!(hello.starts_with(&[0x16, 3]), "{}", rig::show(&received));
+}
+
+#[test]
 fn off_is_nothing_at_all() {
     hears("proxy_protocol off;", V1, |_| Vec::new());
 }
