@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::serve;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
 
@@ -50,7 +51,7 @@ pub(crate) async fn run(
     let uses_stderr = logs.logs.use_stderr();
     let watch = Watch::new(&configuration.mail);
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(resolver, process, logs)?;
+    let mut serving = Serving::new(resolver, process, logs, serve::rings(process.threads))?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {
