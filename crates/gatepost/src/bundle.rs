@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::logs::Logs;
 use crate::settings::{self, Account, Configuration, Loaded, Machine, Request};
 
 /// What master and worker have to agree on.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// What the master says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub(crate) enum ToWorker {
     Logs(Vec<OsString>),
     /// What the system says of a name.
     Resolved(u64, Result<Vec<IpAddr>, String>),
+    /// The file of this name, which `conf` of `resolver` names, has these name servers now.
+    NameServers(String, Vec<SocketAddr>),
     /// Accept nothing more, and end with the last session.
     Drain,
     /// End at once.

@@ -24,6 +24,7 @@ mod signals;
 mod single;
 mod sockets;
 mod start;
+mod watch;
 mod worker;
 
 use std::env;

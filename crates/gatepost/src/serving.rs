@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
-use mail::dns::Zones;
+use mail::dns::{ConfFile, ConfFiles, Zones};
 use mail::files::Files;
 use mail::generation::Makings;
 use mail::listener::Bound;
@@ -45,7 +45,13 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { resolver, zones: Zones::default(), lasting: Lasting::new(), verifiers },
+            makings: Makings {
+                resolver,
+                zones: Zones::default(),
+                conf_files: ConfFiles::default(),
+                lasting: Lasting::new(),
+                verifiers,
+            },
             workers: Workers::new(Slots::new(0), prepare, rings),
             logs,
             shutdown_timeout: None,
@@ -92,6 +98,11 @@ impl Serving {
         Ok(())
     }
 
+    /// Resolvers that find their servers in `file` ask these from now on, and go on with all that they know.
+    pub(crate) fn change_name_servers(&self, file: &ConfFile) {
+        self.makings.conf_files.replace(&file.path, &file.servers);
+    }
+
     /// Accepts nothing more; ends with the last session.
     pub(crate) fn drain(&mut self) {
         self.workers.order(Order::Drain);
@@ -131,7 +142,8 @@ fn slots(process: &Process) -> usize {
     usize::try_from(process.connections).unwrap_or(usize::MAX).saturating_mul(process.threads.max(1))
 }
 
-async fn reached(time: Option<Instant>) {
+/// Waits for `time`; for ever without one.
+pub(crate) async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,

@@ -13,9 +13,10 @@ use nix::sys::signal::Signal;
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
-use crate::serving::Serving;
+use crate::serving::{Serving, reached};
 use crate::signals::{Received, Signals};
 use crate::start::{self, Reason, StartError};
+use crate::watch::Watch;
 use crate::{pidfile, sockets};
 
 /// The only process.
@@ -24,6 +25,8 @@ struct Single {
     serving: Serving,
     /// The sockets that are open, to be kept at a reload.
     bounds: Vec<Bound>,
+    /// Files that may change while the configuration is served.
+    watch: Watch,
     ending: bool,
 }
 
@@ -46,6 +49,7 @@ pub(crate) async fn run(
     start::introduce(&logs, program.flavour);
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
+    let watch = Watch::new(&configuration.mail);
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
     let mut serving = Serving::new(resolver, process, logs, serve::rings(process.threads))?;
     serving.install(&configuration, &files, &bounds, None)?;
@@ -58,7 +62,7 @@ pub(crate) async fn run(
     let (log, slots) = (serving.log(), serving.slots());
     notify::tell(&log, &News::Ready);
     tokio::select! {
-        ended = Single { program, serving, bounds, ending: false }.serve(&signals) => ended,
+        ended = Single { program, serving, bounds, watch, ending: false }.serve(&signals) => ended,
         never = notify::keep_telling(&log, || slots.used()) => match never {},
     }
 }
@@ -66,11 +70,13 @@ pub(crate) async fn run(
 impl Single {
     async fn serve(mut self, signals: &Signals) -> Result<(), StartError> {
         loop {
+            let look = self.watch.due();
             tokio::select! {
                 received = signals.next() => {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
                     self.obey(received).await;
                 }
+                () = reached(look) => self.look_at_files(),
                 () = self.serving.gone(), if self.ending => break,
             }
         }
@@ -110,6 +116,12 @@ impl Single {
         }
     }
 
+    fn look_at_files(&mut self) {
+        for file in self.watch.look(&to_log(&self.serving.log())) {
+            self.serving.change_name_servers(file);
+        }
+    }
+
     fn shut_down(&mut self, log: &Log) {
         if !self.ending {
             log.line(Level::Notice, None, "gracefully shutting down");
@@ -140,6 +152,7 @@ impl Single {
         let Prepared { configuration, logs, bounds, files, .. } =
             Prepared::new(loaded, &self.bounds, say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
+        self.watch = Watch::new(&configuration.mail);
         let before = std::mem::replace(&mut self.bounds, bounds);
         sockets::delete_files(&before, &self.bounds, say);
         Ok(())

@@ -32,6 +32,8 @@ pub struct Makings {
     pub resolver: Arc<dyn Resolve>,
     /// Counts what resolvers do, by `status_zone`.
     pub zones: dns::Zones,
+    /// The name servers that resolvers find in files.
+    pub conf_files: dns::ConfFiles,
     /// Ticket keys and session caches.
     pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
@@ -144,7 +146,8 @@ impl Workshop<'_> {
         if let Some((_, resolver)) = known {
             return Arc::clone(resolver);
         }
-        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), &self.makings.zones));
+        let Makings { zones, conf_files, .. } = self.makings;
+        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), zones, conf_files));
         self.resolvers.push((Arc::clone(settings), Arc::clone(&resolver)));
         resolver
     }

@@ -127,8 +127,15 @@ impl Waiting {
         let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
         if *credit != Credit::Nothing {
             let said = self.front.forwarded();
-            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
-            *forwarded = Forwarded { server, ..said.clone() };
+            *forwarded = match *credit {
+                Credit::Everything => said.clone(),
+                _ => Forwarded {
+                    // The header may have said it too. Nobody can give a client more hops than it has.
+                    ttl: said.ttl.into_iter().chain(forwarded.ttl).min(),
+                    session: said.session.clone(),
+                    ..std::mem::take(forwarded)
+                },
+            };
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
             client.addr = ClientAddr::Tcp(addr);

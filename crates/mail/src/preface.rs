@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use proto::auth_http::Proxied;
+use proto::forwarded::MOST_HOPS;
 use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
 use proto::{Forwarded, Protocol, auth_http, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -136,7 +137,7 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 /// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
 /// client's address, and only its word about TLS counts.
 ///
-/// Returns what is believed of the client beside: where it has connected to.
+/// Returns what is believed of the client beside: where it has connected to, and how many proxies it may still pass.
 fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) -> Forwarded {
     let mut forwarded = Forwarded::default();
     let Some(addresses) = &header.addresses else { return forwarded };
@@ -148,6 +149,7 @@ fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Cl
         client.addr = ClientAddr::Tcp(addr);
         forwarded.server = addresses.destination.socket_addr().into();
     }
+    forwarded.ttl = Some(header.tlvs.hops().map_or(MOST_HOPS, |left| left.min(MOST_HOPS)));
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
         client.tls = Some(auth_http::Tls::from(&ssl));
     }

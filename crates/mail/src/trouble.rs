@@ -73,6 +73,9 @@ pub enum UpstreamTrouble {
         /// The system's reason.
         source: io::Error,
     },
+    /// It is where the client has connected to, so that it would come back for ever.
+    #[error("upstream {0} is this server, which would be a loop")]
+    Loop(Endpoint),
     /// `timeout` passed before it accepted the login.
     #[error("upstream timed out")]
     TimedOut,

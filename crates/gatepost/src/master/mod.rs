@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mail::dns::ConfFile;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use self::reload::Candidate;
 use self::respawn::Respawn;
@@ -31,10 +32,12 @@ use crate::launch::{self, Launch};
 use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::prepare::{Prepared, Program, to_log};
+use crate::serving::reached;
 use crate::settings::Configuration;
 use crate::signals::Signals;
 use crate::sockets;
 use crate::start::{OpenLogs, StartError};
+use crate::watch::Watch;
 use crate::worker::FATAL;
 
 /// The pause after the first order to stop at once; each further one is twice as long (as the originals).
@@ -53,6 +56,8 @@ struct Setup {
     bounds: Vec<Bound>,
     /// What a worker needs besides logs and sockets.
     bundle: Arc<Bundle>,
+    /// Files in the bundle that may change while it is served.
+    watch: Watch,
     identity: Option<Identity>,
 }
 
@@ -155,6 +160,7 @@ impl Setup {
     fn new(number: u64, program: &Program, prepared: Prepared) -> Result<Self, StartError> {
         let Prepared { configuration, logs, bounds, files, sources, names } = prepared;
         let account = configuration.process.account.as_ref();
+        let watch = Watch::new(&configuration.mail);
         let identity = account.map(Identity::of).transpose().map_err(StartError::call("getgrouplist()"))?;
         let bundle = Bundle::pack(Parts {
             request: &program.request(),
@@ -165,12 +171,14 @@ impl Setup {
             bounds: &bounds,
             logs: &logs.logs,
         });
-        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), identity })
+        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), watch, identity })
     }
 
-    /// Hands all of it to `worker`.
+    /// Hands all of it to `worker`, and what has become of it since.
     fn give_to(&self, worker: &Worker) -> io::Result<()> {
-        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))
+        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))?;
+        self.watch.files().for_each(|file| worker.send(name_servers(file)));
+        Ok(())
     }
 
     /// Whether a worker of `other` can serve this as well: it cannot become another user, or leave a sandbox.
@@ -195,7 +203,7 @@ impl Master {
     /// Obeys signals and looks after workers until the last one has gone and none is to come.
     async fn serve(&mut self, signals: &Signals) -> Result<(), StartError> {
         while !self.is_done() {
-            let alarm = self.alarm();
+            let (alarm, look) = (self.alarm(), self.next_look());
             tokio::select! {
                 received = signals.next() => {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
@@ -203,6 +211,7 @@ impl Master {
                 }
                 Some(report) = self.reports.recv() => self.hear(report).await?,
                 () = reached(alarm) => self.ring()?,
+                () = reached(look) => self.look_at_files(),
             }
         }
         Ok(())
@@ -224,6 +233,23 @@ impl Master {
             Ending::Fast { next, .. } => Some(next),
             Ending::Graceful => None,
             Ending::No => self.next_start,
+        }
+    }
+
+    /// When to look whether files have changed. Not while a worker takes over another configuration, which has read
+    /// them later.
+    fn next_look(&self) -> Option<Instant> {
+        self.setup.watch.due().filter(|_| self.candidate.is_none())
+    }
+
+    /// Tells the workers what has changed in files.
+    fn look_at_files(&mut self) {
+        let log = Arc::clone(self.log());
+        let changed: Vec<_> = self.setup.watch.look(&to_log(&log)).into_iter().cloned().collect();
+        for worker in self.workers() {
+            for file in &changed {
+                worker.send(name_servers(file));
+            }
         }
     }
 
@@ -428,9 +454,6 @@ impl Master {
     }
 }
 
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
+fn name_servers(file: &ConfFile) -> ToWorker {
+    ToWorker::NameServers(file.path.clone(), file.servers.clone())
 }

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mail::auth::resolve::CachedResolver;
+use mail::dns::ConfFile;
 use mail::flavour::Flavour;
 use mail::serve;
 use mail::settings::log::Level;
@@ -231,6 +232,9 @@ impl Worker {
                 }
             }
             ToWorker::Resolved(number, answer) => names::settle(&self.questions, number, answer),
+            ToWorker::NameServers(path, servers) => {
+                self.serving.change_name_servers(&ConfFile { path, servers });
+            }
             ToWorker::Drain => self.drain(),
             ToWorker::Stop => self.stop(),
         }

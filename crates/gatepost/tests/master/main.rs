@@ -12,6 +12,7 @@
 mod backend;
 mod deaths;
 mod load;
+mod name_servers;
 mod ordinary;
 mod privileges;
 mod proc;

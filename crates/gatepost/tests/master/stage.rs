@@ -42,7 +42,7 @@ enum Running {
 /// What is written before gatepost starts.
 pub(crate) struct Setting {
     directory: TempDir,
-    backend: Backend,
+    pub(crate) backend: Backend,
     pop3: SocketAddr,
     /// Of the log.
     level: &'static str,

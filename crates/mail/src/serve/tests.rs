@@ -15,7 +15,7 @@ use super::*;
 use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
 use crate::auth::users::Pool;
-use crate::dns::Zones;
+use crate::dns::{ConfFiles, Zones};
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
@@ -49,6 +49,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let makings = Makings {
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
+        conf_files: ConfFiles::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };
