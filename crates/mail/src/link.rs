@@ -60,12 +60,10 @@ pub enum Loose {
     Unix(std::os::unix::net::UnixStream),
 }
 
-impl TryFrom<Loose> for Link {
-    type Error = io::Error;
-
-    /// Registers the stream with the runtime that this is called on.
-    fn try_from(loose: Loose) -> io::Result<Self> {
-        Ok(Self { socket: Stream::try_from(loose)?.into(), tls: None })
+impl From<Loose> for Link {
+    /// A link at rest.
+    fn from(loose: Loose) -> Self {
+        Self { socket: loose.into(), tls: None }
     }
 }
 
@@ -112,6 +110,11 @@ impl Link {
     /// Takes a place in the runtime that this is called on.
     pub fn wake(&mut self) -> io::Result<()> {
         self.socket.wake()
+    }
+
+    /// The stream of a link at rest, without TLS.
+    pub fn take_resting(&mut self) -> Option<Loose> {
+        if self.tls.is_some() { None } else { self.socket.take_resting() }
     }
 
     /// The descriptor of a link at rest.

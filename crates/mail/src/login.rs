@@ -1,20 +1,22 @@
 //! Greets a client, learns who it is and asks the authority, as often as the authority lets it try.
 
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::address::ClientAddr;
 use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
 use crate::dns::{ClientName, Nameless};
-use crate::driver::{Broken, Said, converse};
+use crate::driver::{Broken, Said, converse, listen, speak};
 use crate::event::{Event, Step};
-use crate::link::Link;
+use crate::generation::Service;
+use crate::link::{Link, Loose};
 use crate::preface::{Credit, Prefaced};
+use crate::rest;
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word, farewell};
@@ -39,17 +41,29 @@ pub struct Authorised {
     pub route: Route,
 }
 
-/// Converses with a client until it is authorised.
-pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Authorised>, Parting> {
-    let mut waiting = Waiting::greet(prefaced);
+/// Whose turn it is.
+#[derive(Debug)]
+pub enum Turn {
+    /// The upstream's: the client is authorised.
+    Authorised(Box<Authorised>),
+    /// Nobody's: there is nothing to do before the client speaks or [its time](Waiting::until) has come.
+    Silent(Box<Waiting>),
+}
+
+/// Converses with a client until it is authorised, or silent.
+pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result<Turn, Parting> {
     loop {
+        if waiting.wait().await? == Lull::Long {
+            return Ok(Turn::Silent(waiting));
+        }
         let login = match waiting.hear(teller).await? {
-            Said::Question(login) => login,
-            Said::Tls => {
+            None => return Ok(Turn::Silent(waiting)),
+            Some(Said::Question(login)) => login,
+            Some(Said::Tls) => {
                 waiting = Box::pin(waiting.secure(teller)).await?;
                 continue;
             }
-            Said::Closed => {
+            Some(Said::Closed) => {
                 return Err(Parting {
                     trouble: Trouble::ClientGone,
                     word: Word::Sent(waiting.prefaced.link),
@@ -61,8 +75,8 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Au
             continue;
         }
         match waiting.ask(&login, teller).await? {
-            Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
-            Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
+            Verdict::Granted(route) => return Ok(Turn::Authorised(waiting.authorised(login, route))),
+            Verdict::Denied(denial) => waiting.deny(denial, teller),
             Verdict::Unknown => waiting.front.answer(LoginAnswer::Failed),
             Verdict::Failed(failure) => waiting.fail(&failure, teller),
         }
@@ -70,34 +84,117 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Au
 }
 
 /// A client that is not logged in yet.
-struct Waiting {
+#[derive(Debug)]
+pub struct Waiting {
     prefaced: Prefaced,
     front: Front,
+    salt: Salt,
     input: BytesMut,
     /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
     deadline: Instant,
+    /// What it is to be told, and when.
+    delayed: Option<(Instant, Box<LoginAnswer>)>,
+}
+
+/// A client that was greeted and has said nothing: the least that has to be kept of it.
+#[derive(Debug)]
+pub struct Greeted {
+    link: Loose,
+    client: ClientAddr,
+    service: Arc<Service>,
+    credit: Credit,
+    salt: Salt,
+    deadline: Instant,
+}
+
+/// How a time of waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lull {
+    /// It is over.
+    Over,
+    /// It is so long that the session may rest.
+    Long,
+}
+
+impl Greeted {
+    /// The descriptor of its link.
+    pub fn resting(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// Takes up the dialogue behind its greeting.
+    pub fn waiting(self) -> Box<Waiting> {
+        let Self { link, client, service, credit, salt, deadline } = self;
+        let client = Client::new(service.settings.protocol.protocol(), client);
+        let (link, forwarded, input) = (Link::from(link), Forwarded::default(), BytesMut::new());
+        let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input };
+        let mut waiting = Waiting::new(prefaced, salt, deadline);
+        let _ = waiting.front.step(&mut BytesMut::new(), &mut BytesMut::new());
+        waiting
+    }
 }
 
 impl Waiting {
+    /// A client that is to be greeted.
+    pub fn greet(prefaced: Prefaced) -> Box<Self> {
+        let deadline = Instant::now() + prefaced.service.settings.core.timeout;
+        Self::new(prefaced, salt(), deadline)
+    }
+
     /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
-    fn greet(mut prefaced: Prefaced) -> Box<Self> {
+    fn new(mut prefaced: Prefaced, salt: Salt, deadline: Instant) -> Box<Self> {
         let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt);
         if prefaced.credit != Credit::Nothing {
             front = front.trusting();
         }
-        let deadline = Instant::now() + settings.core.timeout;
-        Box::new(Self { prefaced, front, input, deadline })
+        Box::new(Self { prefaced, front, salt, input, deadline, delayed: None })
     }
 
-    /// Converses until there is a login or an end.
-    async fn hear(&mut self, teller: &mut Teller) -> Result<Said<Login>, Trouble> {
-        let link = &mut self.prefaced.link;
-        let told = &*teller;
-        let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
-        let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
+    /// Its link.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.prefaced.link
+    }
+
+    /// The descriptor of its link, at rest.
+    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
+        self.prefaced.link.resting()
+    }
+
+    /// How long there is nothing to do if the client says nothing.
+    pub fn until(&self) -> Instant {
+        self.delayed.as_ref().map_or(self.deadline, |(time, _)| *time)
+    }
+
+    /// What is left of it, at rest, if it has only been greeted and nothing is known of it but its address.
+    pub fn greeted(mut self: Box<Self>) -> Result<Greeted, Box<Self>> {
+        let Prefaced { client, secured, forwarded, .. } = &self.prefaced;
+        let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
+        if known || *forwarded != Forwarded::default() || !self.front.greeted_only() {
+            return Err(self);
+        }
+        let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
+        let Self { prefaced, salt, deadline, .. } = *self;
+        let Prefaced { client, service, credit, .. } = prefaced;
+        Ok(Greeted { link, client: client.addr, service, credit, salt, deadline })
+    }
+
+    /// Whether the session can rest until `until`: it holds nothing, and would not be woken at once.
+    fn can_rest(&self, until: Instant) -> bool {
+        self.input.is_empty()
+            && self.prefaced.link.is_quiet()
+            && rest::is_possible()
+            && until.saturating_duration_since(Instant::now()) > rest::AFTER
+    }
+
+    /// Converses until there is a login or an end; `None` if it cannot be told when there will be.
+    async fn hear(&mut self, teller: &mut Teller) -> Result<Option<Said<Login>>, Trouble> {
+        let heard = timeout_at(self.deadline, self.converse(teller)).await;
+        if let Ok(Ok(None)) = heard {
+            return Ok(None);
+        }
         teller.begin(if self.front.greeted_only() { Action::Greeting } else { Action::Auth });
         teller.login = self.front.login_name().map(Bytes::copy_from_slice);
         match heard {
@@ -105,6 +202,23 @@ impl Waiting {
             Ok(Ok(said)) => Ok(said),
             Ok(Err(Broken::Ended)) => Err(Trouble::ClientGone),
             Ok(Err(Broken::Io(call, source))) => Err(Trouble::Client { call, source }),
+        }
+    }
+
+    async fn converse(&mut self, teller: &Teller) -> Result<Option<Said<Login>>, Broken> {
+        let note = |_: &Front, violation| teller.tell_while(Action::Auth, &Event::Violation(&violation));
+        loop {
+            let Self { prefaced: Prefaced { link, .. }, front, input, .. } = self;
+            if let Some(said) = speak(link, front, input, note).await? {
+                return Ok(Some(said));
+            }
+            if self.can_rest(self.deadline)
+                && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err()
+                && self.can_rest(self.deadline)
+            {
+                return Ok(None);
+            }
+            listen(&mut self.prefaced.link, &mut self.input).await?;
         }
     }
 
@@ -168,23 +282,29 @@ impl Waiting {
         Ok(verdict)
     }
 
-    /// Passes a refusal on, when its time has come.
-    async fn deny(&mut self, denial: Denial, teller: &Teller) -> Result<(), Trouble> {
+    /// Has a refusal passed on when its time has come.
+    fn deny(&mut self, denial: Denial, teller: &Teller) {
         teller.tell(&Event::LoginDenied { text: &denial.refusal.text });
-        self.wait(denial.wait).await?;
-        self.front.answer(LoginAnswer::Refused(denial.refusal));
-        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
-        Ok(())
+        let answer = LoginAnswer::Refused(denial.refusal);
+        self.delayed = Some((Instant::now() + denial.wait, Box::new(answer)));
     }
 
-    async fn wait(&mut self, wait: Duration) -> Result<(), Trouble> {
-        if wait.is_zero() {
-            return Ok(());
+    /// Waits until it is time for what the client is to be told, if there is anything.
+    async fn wait(&mut self) -> Result<Lull, Trouble> {
+        let Some((time, answer)) = self.delayed.take() else { return Ok(Lull::Over) };
+        if self.can_rest(time) {
+            self.delayed = Some((time, answer));
+            return Ok(Lull::Long);
         }
-        tokio::select! {
-            () = sleep(wait) => Ok(()),
-            () = hang_up(&mut self.prefaced.link, &mut self.input) => Err(Trouble::ClientGone),
+        if time > Instant::now() {
+            tokio::select! {
+                () = sleep_until(time) => {}
+                () = hang_up(&mut self.prefaced.link, &mut self.input) => return Err(Trouble::ClientGone),
+            }
         }
+        self.front.answer(*answer);
+        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+        Ok(Lull::Over)
     }
 
     fn fail(&mut self, failure: &Failure, teller: &Teller) {

@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -143,7 +143,7 @@ fn wake(sleepers: Vec<Box<dyn Sleeper>>) {
 fn poll_events(readable: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let mut ready = ready!(readable.poll_read_ready(cx))?;
     let mut events = Vec::with_capacity(EVENTS);
-    epoll::wait(readable, rustix::buffer::spare_capacity(&mut events), Some(&Default::default()))?;
+    epoll::wait(readable, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::default()))?;
     if events.len() < EVENTS {
         // What is not taken now stays and shows again: the events of sockets are level-triggered.
         ready.clear_ready();
@@ -224,13 +224,11 @@ impl Table {
     }
 
     fn free_place(&mut self) -> Option<Ticket> {
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None => {
-                let place = u32::try_from(self.places.len()).ok()?;
-                self.places.push(Place::default());
-                place
-            }
+        let place = if let Some(place) = self.free.pop() {
+            place
+        } else {
+            self.places.push(Place::default());
+            u32::try_from(self.places.len() - 1).ok()?
         };
         Some(Ticket { place, serial: self.place(place).serial })
     }

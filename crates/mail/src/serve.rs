@@ -55,7 +55,10 @@ pub struct Workers {
 
 /// A generation that no session begins with any more.
 #[derive(Debug, Clone)]
-pub struct Retired(Arc<watch::Sender<Order>>);
+pub struct Retired {
+    orders: Arc<watch::Sender<Order>>,
+    shared: Arc<Shared>,
+}
 
 #[derive(Debug)]
 struct Thread {
@@ -70,6 +73,8 @@ struct Shared {
     connections: AtomicU64,
     /// What the threads are to do; never [`Order::Cut`], which is for sessions.
     orders: watch::Sender<Order>,
+    /// Sent when sessions at rest have to look at their orders.
+    calls: watch::Sender<()>,
     /// When it was last said that there are no slots, in seconds from `start`, from 1; 0: never.
     no_slot: AtomicU64,
     start: Instant,
@@ -93,6 +98,7 @@ impl Workers {
             slots,
             connections: AtomicU64::new(1),
             orders: watch::Sender::new(Order::Serve),
+            calls: watch::Sender::default(),
             no_slot: AtomicU64::new(0),
             start: Instant::now(),
             prepare,
@@ -127,7 +133,7 @@ impl Workers {
             let (share, seats) = (shares.next().unwrap_or_default(), Arc::clone(&seats));
             thread.seat.tell(Task::Open { running: Arc::clone(&running), share, seats, number });
         }
-        let before = self.current.replace(running).map(|running| Retired(Arc::clone(&running.orders)));
+        let before = self.current.replace(running).map(|running| self.retire(&running));
         self.old.retain(Retired::has_sessions);
         self.old.extend(before.clone());
         Ok(before)
@@ -147,10 +153,14 @@ impl Workers {
     pub fn order(&self, order: Order) {
         if order == Order::Cut {
             self.old.iter().for_each(Retired::cut);
-            self.current.iter().for_each(|running| strengthen(&running.orders, Order::Cut));
+            self.current.iter().for_each(|running| self.retire(running).cut());
         } else {
             strengthen(&self.shared.orders, order);
         }
+    }
+
+    fn retire(&self, running: &Running) -> Retired {
+        Retired { orders: Arc::clone(&running.orders), shared: Arc::clone(&self.shared) }
     }
 
     /// Waits until all threads have gone.
@@ -175,12 +185,13 @@ impl Workers {
 impl Retired {
     /// Ends its proxied sessions.
     pub fn cut(&self) {
-        strengthen(&self.0, Order::Cut);
+        strengthen(&self.orders, Order::Cut);
+        self.shared.calls.send_replace(());
     }
 
     /// Whether it still has any session.
     pub fn has_sessions(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.orders.receiver_count() > 0
     }
 }
 

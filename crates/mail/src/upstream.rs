@@ -226,8 +226,8 @@ async fn resolve(target: &Target, resolver: &dyn Resolve) -> Result<Vec<Endpoint
     }
 }
 
-/// Connects to the first that accepts, but not to `loops`. Each has an equal share of the time that is left, so that one that is silent
-/// does not keep the others from being tried.
+/// Connects to the first that accepts, but not to `loops`. Each has an equal share of the time that is left, so that
+/// one that is silent does not keep the others from being tried.
 async fn connect(
     endpoints: &[Endpoint],
     loops: Option<SocketAddr>,

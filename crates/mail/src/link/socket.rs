@@ -36,6 +36,13 @@ impl From<Stream> for Socket {
     }
 }
 
+impl From<Loose> for Socket {
+    /// At rest.
+    fn from(loose: Loose) -> Self {
+        Self(State::AtRest(loose))
+    }
+}
+
 impl Socket {
     /// Connects to `endpoint`; TCP without Nagle's delay.
     pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
@@ -56,9 +63,17 @@ impl Socket {
     /// Takes the stream from its runtime. Nothing is on its way.
     pub(super) fn loosen(mut self) -> io::Result<Loose> {
         self.rest()?;
+        self.take_resting().ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    /// The stream, at rest.
+    pub(super) fn take_resting(&mut self) -> Option<Loose> {
         match mem::replace(&mut self.0, State::Gone) {
-            State::AtRest(loose) => Ok(loose),
-            State::Awake(_) | State::Gone => Err(io::ErrorKind::NotConnected.into()),
+            State::AtRest(loose) => Some(loose),
+            other => {
+                self.0 = other;
+                None
+            }
         }
     }
 
