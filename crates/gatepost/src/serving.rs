@@ -8,6 +8,7 @@ use mail::auth::users::Pool;
 use mail::dns::Zones;
 use mail::files::Files;
 use mail::generation::Makings;
+use mail::limit;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::serve::{Order, Prepare, Retired, Workers};
@@ -43,7 +44,13 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { resolver, zones: Zones::default(), lasting: Lasting::new(), verifiers },
+            makings: Makings {
+                resolver,
+                zones: Zones::default(),
+                limits: limit::Zones::default(),
+                lasting: Lasting::new(),
+                verifiers,
+            },
             workers: Workers::new(Slots::new(0), prepare),
             logs,
             shutdown_timeout: None,

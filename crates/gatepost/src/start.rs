@@ -11,6 +11,7 @@ use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
+use mail::limit;
 use mail::listener::OpenError;
 use mail::log::Log;
 use mail::settings::log::Level;
@@ -117,6 +118,7 @@ pub(crate) fn makings() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
         zones: Zones::default(),
+        limits: limit::Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
@@ -127,6 +129,7 @@ pub(crate) fn rehearsal() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
+        limits: limit::Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
     })

@@ -10,6 +10,7 @@ use proto::{Mechanism, Method, Snub, Violation};
 use crate::address::Target;
 use crate::auth::{Failure, Remark};
 use crate::dns::{self, Nameless};
+use crate::limit::Limited;
 use crate::listener;
 use crate::log::{Context, Escaped, Field, Log, Record};
 use crate::settings::Listen;
@@ -40,6 +41,8 @@ pub enum Event<'a> {
     AuthFailed(&'a Failure),
     /// The authority's answer deserves a look.
     AuthRemark(&'a Remark),
+    /// There are more connections like it than there may be, and it goes on all the same.
+    Limited(&'a Limited),
     /// A proxy says that it has passed as many proxies as it may.
     TooManyHops,
     /// The upstream did not want to hear who it is.
@@ -77,6 +80,7 @@ impl Event<'_> {
             Self::Nameless { why, .. } => nameless_level(why),
             Self::AuthRemark(_) | Self::Snubbed(_) => Some(Level::Warn),
             Self::AuthFailed(_) | Self::TooManyHops => Some(Level::Error),
+            Self::Limited(limited) => Some(limited.level),
             Self::Trouble(trouble) => trouble.level(),
             Self::Step(_) => Some(Level::Debug),
         }
@@ -113,6 +117,7 @@ impl fmt::Display for Event<'_> {
             Self::AuthRemark(Remark::ServerRests { server, failure }) => {
                 write!(f, "auth http server {server} is not asked for 10s: {failure}")
             }
+            Self::Limited(limited) => write!(f, "{limited}"),
             Self::TooManyHops => f.write_str("client has passed too many proxies, they seem to loop"),
             Self::Snubbed(snub) => f.write_str(snub_text(*snub)),
             Self::LoggedIn => f.write_str("client logged in"),

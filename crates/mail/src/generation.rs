@@ -15,6 +15,7 @@ use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
+use crate::limit::{self, Limits};
 use crate::log::Log;
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
@@ -32,6 +33,8 @@ pub struct Makings {
     pub resolver: Arc<dyn Resolve>,
     /// Counts what resolvers do, by `status_zone`.
     pub zones: dns::Zones,
+    /// What `limit_conn` counts.
+    pub limits: limit::Zones,
     /// Ticket keys and session caches.
     pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
@@ -105,6 +108,7 @@ impl Workshop<'_> {
             names,
             tls: self.tls(settings)?,
             upstream_tls: self.upstream_tls(settings)?,
+            limits: Limits::new(&settings.limits, &self.makings.limits),
             log,
         })
     }
@@ -121,7 +125,8 @@ impl Workshop<'_> {
             authorities.push(Arc::new(Users::new(file, verifiers, settings.auth_http.is_some())));
         }
         if let Some(http) = &settings.auth_http {
-            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver), self.files)?));
+            let http = HttpAuthority::new(http, Arc::clone(resolver), self.files)?;
+            authorities.push(Arc::new(http.noting(settings.limits.headers())));
         }
         match <[_; 1]>::try_from(authorities) {
             Ok([only]) => Ok(only),
@@ -201,6 +206,8 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// TLS with upstreams; `None` if there is nothing to verify them by.
     pub upstream_tls: Option<ClientTls>,
+    /// How many connections it takes.
+    pub limits: Limits,
     /// Where its sessions are told.
     pub log: Arc<Log>,
 }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod files;
 pub mod flavour;
 pub mod generation;
+pub mod limit;
 pub mod link;
 pub mod listener;
 pub mod log;

@@ -112,11 +112,11 @@ impl Waiting {
     async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
+        let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls, ..client };
         let input = BytesMut::new();
-        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
         Ok(self)
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
 use crate::generation::Service;
+use crate::limit::{self, Counted, Limited};
 use crate::link::Link;
 use crate::login::Authorised;
 use crate::relay::{self, Relay};
@@ -62,6 +63,8 @@ pub struct Connected {
     pub relay: Relay,
     /// The upstream's slot.
     pub slot: Slot,
+    /// What counts the session.
+    pub counted: Counted,
 }
 
 /// The end of a session before it was one: why, and what the client is still to hear.
@@ -87,6 +90,18 @@ pub enum Word {
 impl From<Trouble> for Parting {
     fn from(trouble: Trouble) -> Self {
         Self { trouble, word: Word::None }
+    }
+}
+
+impl From<Limited> for Parting {
+    fn from(limited: Limited) -> Self {
+        Trouble::from(limited).into()
+    }
+}
+
+impl From<Box<Self>> for Parting {
+    fn from(parting: Box<Self>) -> Self {
+        *parting
     }
 }
 
@@ -130,6 +145,7 @@ async fn establish(
 ) -> Result<Connected, Parting> {
     let prefaced = Box::pin(preface::complete(link, client, door, service, teller)).await?;
     let authorised = login::authorise(prefaced, teller).await?;
+    let authorised = limit::admit(authorised, teller)?;
     Box::pin(upstream::open(authorised, slots, teller)).await
 }
 

@@ -6,6 +6,7 @@
 mod command_line;
 mod hostile;
 mod identity;
+mod limits;
 mod many;
 mod sessions;
 mod stage;

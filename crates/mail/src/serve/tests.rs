@@ -19,6 +19,7 @@ use crate::dns::Zones;
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
+use crate::limit;
 use crate::log::tests::Memory;
 use crate::settings::listen::SocketOptions;
 use crate::settings::log::Level;
@@ -49,6 +50,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let makings = Makings {
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
+        limits: limit::Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };

@@ -8,6 +8,7 @@ pub mod auth_user_file;
 pub mod core;
 mod front;
 pub mod imap;
+pub mod limit;
 pub mod listen;
 mod load;
 pub mod log;
@@ -19,6 +20,7 @@ pub mod resolver;
 mod scope;
 pub mod smtp;
 pub mod ssl;
+mod zone;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::flavour::Flavour;
 
 pub use auth_http::AuthHttp;
 pub use core::Core;
+pub use limit::{ConnLimit, ConnLimits};
 pub use listen::{Door, Listen};
 pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
@@ -71,6 +74,8 @@ pub struct Server {
     pub greeting_delay: Duration,
     /// `set_real_ip_from`.
     pub real_ip: RealIp,
+    /// `limit_conn` and what belongs to it.
+    pub limits: ConnLimits,
     /// `resolver`; the same value for all servers that inherit it, since they share what it knows. `None`: the
     /// system's, which is not asked for the names of clients.
     pub resolver: Option<Arc<dns::Settings>>,

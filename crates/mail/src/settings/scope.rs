@@ -6,6 +6,7 @@ use super::auth_http::{AUTH_HTTP, AuthHttpBlock};
 use super::auth_user_file::{AUTH_USER_FILE, AuthUserFileBlock};
 use super::core::{CORE, CoreBlock};
 use super::imap::{IMAP, ImapBlock};
+use super::limit::{LIMIT, LimitBlock};
 use super::log::{LOG, LogBlock, TAGS, TagBlock};
 use super::pop3::{POP3, Pop3Block};
 use super::proxy::{PROXY, ProxyBlock};
@@ -31,6 +32,7 @@ pub(super) struct Scope {
     pub(super) ssl: SslBlock,
     pub(super) realip: RealipBlock,
     pub(super) resolver: ResolverBlock,
+    pub(super) limit: LimitBlock,
 }
 
 impl Scope {
@@ -56,6 +58,7 @@ impl Scope {
             &mut bind(SSL, &mut self.ssl),
             &mut bind(REALIP, &mut self.realip),
             &mut bind(RESOLVER, &mut self.resolver),
+            &mut bind(LIMIT, &mut self.limit),
         ])
     }
 }
@@ -76,6 +79,7 @@ pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
         .and(SSL)
         .and(REALIP)
         .and(RESOLVER)
+        .and(LIMIT)
 }
 
 /// The reference of the same.
@@ -95,5 +99,6 @@ pub(super) fn chapters() -> Vec<Chapter> {
         chapter("TLS with clients", BOTH, SSL),
         chapter("Real addresses", BOTH, REALIP),
         chapter("Resolver", BOTH, RESOLVER),
+        chapter("Limits", BOTH, LIMIT),
     ]
 }
