@@ -11,6 +11,7 @@ use mail::generation::Makings;
 use mail::limit;
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::penalty;
 use mail::serve::{Order, Prepare, Retired, Workers};
 use mail::settings::log::Level;
 use mail::slots::Slots;
@@ -48,6 +49,7 @@ impl Serving {
                 resolver,
                 zones: Zones::default(),
                 limits: limit::Zones::default(),
+                penalties: penalty::Tables::default(),
                 lasting: Lasting::new(),
                 verifiers,
             },

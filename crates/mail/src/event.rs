@@ -3,6 +3,7 @@
 //! Code says what happened; this file alone knows wording and level. Nothing secret has a place in an event.
 
 use std::net::IpAddr;
+use std::time::Duration;
 use std::{fmt, io};
 
 use proto::{Mechanism, Method, Snub, Violation};
@@ -37,6 +38,8 @@ pub enum Event<'a> {
         /// In these words.
         text: &'a [u8],
     },
+    /// Its network is suspected of guessing, and waits for the answer.
+    HeldBack(Duration),
     /// The authority could not be asked.
     AuthFailed(&'a Failure),
     /// The authority's answer deserves a look.
@@ -75,7 +78,9 @@ impl Event<'_> {
     /// How severe it is; `None`: not worth a line.
     pub fn level(&self) -> Option<Level> {
         match self {
-            Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
+            Self::Connected | Self::LoginDenied { .. } | Self::HeldBack(_) | Self::LoggedIn | Self::Done => {
+                Some(Level::Info)
+            }
             Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
             Self::Nameless { why, .. } => nameless_level(why),
             Self::AuthRemark(_) | Self::Snubbed(_) => Some(Level::Warn),
@@ -110,6 +115,13 @@ impl fmt::Display for Event<'_> {
             Self::Nameless { ip, why } => write_nameless(*ip, why, f),
             Self::Violation(violation) => write_violation(violation, f),
             Self::LoginDenied { text } => write!(f, "client login failed: \"{}\"", Escaped(text)),
+            Self::HeldBack(wait) => {
+                write!(
+                    f,
+                    "answer to login is held back for {}s: failed logins in this network",
+                    wait.as_secs()
+                )
+            }
             Self::AuthFailed(failure) => write!(f, "{failure}"),
             Self::AuthRemark(Remark::NoStatus { server }) => {
                 write!(f, "auth http server {server} did not send Auth-Status, taken for OK")

@@ -17,6 +17,7 @@ use crate::dns;
 use crate::files::Files;
 use crate::limit::{self, Limits};
 use crate::log::Log;
+use crate::penalty::{self, Penalty};
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
 
@@ -35,6 +36,8 @@ pub struct Makings {
     pub zones: dns::Zones,
     /// What `limit_conn` counts.
     pub limits: limit::Zones,
+    /// What `auth_penalty` remembers.
+    pub penalties: penalty::Tables,
     /// Ticket keys and session caches.
     pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
@@ -109,6 +112,7 @@ impl Workshop<'_> {
             tls: self.tls(settings)?,
             upstream_tls: self.upstream_tls(settings)?,
             limits: Limits::new(&settings.limits, &self.makings.limits),
+            penalty: settings.penalty.as_ref().map(|it| Penalty::new(it, &self.makings.penalties)),
             log,
         })
     }
@@ -208,6 +212,8 @@ pub struct Service {
     pub upstream_tls: Option<ClientTls>,
     /// How many connections it takes.
     pub limits: Limits,
+    /// How guessing is answered, if it is not answered as everything is.
+    pub penalty: Option<Penalty>,
     /// Where its sessions are told.
     pub log: Arc<Log>,
 }

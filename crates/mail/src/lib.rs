@@ -15,6 +15,7 @@ pub mod link;
 pub mod listener;
 pub mod log;
 pub mod login;
+pub mod penalty;
 pub mod preface;
 pub mod relay;
 pub mod scratch;

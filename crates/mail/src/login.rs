@@ -14,6 +14,7 @@ use crate::dns::{ClientName, Nameless};
 use crate::driver::{Broken, Said, converse};
 use crate::event::{Event, Step};
 use crate::link::Link;
+use crate::penalty;
 use crate::preface::{Credit, Prefaced};
 use crate::scratch;
 use crate::secure;
@@ -60,7 +61,8 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Au
             waiting.front.answer(LoginAnswer::Failed);
             continue;
         }
-        match waiting.ask(&login, teller).await? {
+        let verdict = waiting.ask(&login, teller).await?;
+        match waiting.hold_back(verdict, &login, teller).await? {
             Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
             Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
             Verdict::Unknown => waiting.front.answer(LoginAnswer::Failed),
@@ -157,6 +159,25 @@ impl Waiting {
         if let Verdict::Granted(route) = &verdict {
             teller.login = Some(route.identity.user.clone());
             teller.tell(&Event::Step(Step::Granted { target: &route.target }));
+        }
+        Ok(verdict)
+    }
+
+    /// `auth_penalty`: a refusal is made to wait, and a success waits here, so that neither comes sooner.
+    async fn hold_back(
+        &mut self,
+        mut verdict: Verdict,
+        login: &Login,
+        teller: &Teller,
+    ) -> Result<Verdict, Trouble> {
+        let wait = penalty::settle(&self.prefaced, login, &verdict);
+        if wait.is_zero() {
+            return Ok(verdict);
+        }
+        teller.tell(&Event::HeldBack(wait));
+        match &mut verdict {
+            Verdict::Denied(denial) => denial.wait = denial.wait.max(wait),
+            _ => Box::pin(self.wait(wait)).await?,
         }
         Ok(verdict)
     }

@@ -61,6 +61,7 @@ async fn serve(plan: Plan) -> io::Result<()> {
             tls: None,
             upstream_tls: None,
             limits: limit::Limits::default(),
+            penalty: None,
             log: Arc::clone(&log),
         }));
         let listen = listen(&front, sockets.len());
@@ -134,6 +135,7 @@ fn server(protocol: ProtocolSettings) -> Server {
         greeting_delay: Duration::ZERO,
         real_ip: RealIp::default(),
         limits: ConnLimits::default(),
+        penalty: None,
         resolver: None,
         protocol,
     }

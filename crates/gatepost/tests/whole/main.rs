@@ -8,6 +8,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod many;
+mod penalty;
 mod sessions;
 mod stage;
 mod tls;

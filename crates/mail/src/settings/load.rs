@@ -12,10 +12,10 @@ use super::core::Logging;
 use super::limit::{LIMIT_ZONES, ZonesBlock};
 use super::listen::{LISTEN, ListenBlock};
 use super::scope::{self, Scope};
-use super::ssl::Zones;
+use super::zone::Zones;
 use super::{
-    AuthHttp, ConnLimits, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, limit, pop3,
-    proxy_ssl, realip, resolver, smtp, ssl,
+    AuthHttp, ConnLimits, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, limit, penalty,
+    pop3, proxy_ssl, realip, resolver, smtp, ssl,
 };
 use crate::dns;
 
@@ -148,6 +148,7 @@ impl MailBlock {
             protocol: front(inner, outer, protocol, &core, &limits),
             core,
             limits,
+            penalty: penalty::resolve(&inner.penalty, &outer.penalty),
         })
     }
 }

@@ -12,6 +12,7 @@ pub mod limit;
 pub mod listen;
 mod load;
 pub mod log;
+pub mod penalty;
 pub mod pop3;
 pub mod proxy;
 pub mod proxy_ssl;
@@ -36,6 +37,7 @@ pub use limit::{ConnLimit, ConnLimits};
 pub use listen::{Door, Listen};
 pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
+pub use penalty::PenaltySettings;
 pub use proxy::{Proxy, UpstreamTls};
 pub use realip::RealIp;
 pub use ssl::TlsSettings;
@@ -76,6 +78,8 @@ pub struct Server {
     pub real_ip: RealIp,
     /// `limit_conn` and what belongs to it.
     pub limits: ConnLimits,
+    /// `auth_penalty`, if it is on.
+    pub penalty: Option<PenaltySettings>,
     /// `resolver`; the same value for all servers that inherit it, since they share what it knows. `None`: the
     /// system's, which is not asked for the names of clients.
     pub resolver: Option<Arc<dns::Settings>>,

@@ -8,13 +8,15 @@ use super::core::{CORE, CoreBlock};
 use super::imap::{IMAP, ImapBlock};
 use super::limit::{LIMIT, LimitBlock};
 use super::log::{LOG, LogBlock, TAGS, TagBlock};
+use super::penalty::{PENALTY, PenaltyBlock};
 use super::pop3::{POP3, Pop3Block};
 use super::proxy::{PROXY, ProxyBlock};
 use super::proxy_ssl::{PROXY_SSL, ProxySslBlock};
 use super::realip::{REALIP, RealipBlock};
 use super::resolver::{RESOLVER, ResolverBlock};
 use super::smtp::{SMTP, SmtpBlock};
-use super::ssl::{SSL, SslBlock, Zones};
+use super::ssl::{SSL, SslBlock};
+use super::zone::Zones;
 
 /// The blocks of all owners whose directives stand in both contexts.
 #[derive(Debug, Default)]
@@ -33,12 +35,14 @@ pub(super) struct Scope {
     pub(super) realip: RealipBlock,
     pub(super) resolver: ResolverBlock,
     pub(super) limit: LimitBlock,
+    pub(super) penalty: PenaltyBlock,
 }
 
 impl Scope {
     /// Nothing written yet, in a configuration that has declared `zones`.
     pub(super) fn new(zones: Zones) -> Self {
-        Self { ssl: SslBlock::new(zones), ..Self::default() }
+        let Zones { ssl, penalty } = zones;
+        Self { ssl: SslBlock::new(ssl), penalty: PenaltyBlock::new(penalty), ..Self::default() }
     }
 
     /// Lets `with` apply statements to these blocks and to `own`, the directives of one context only.
@@ -59,6 +63,7 @@ impl Scope {
             &mut bind(REALIP, &mut self.realip),
             &mut bind(RESOLVER, &mut self.resolver),
             &mut bind(LIMIT, &mut self.limit),
+            &mut bind(PENALTY, &mut self.penalty),
         ])
     }
 }
@@ -80,6 +85,7 @@ pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
         .and(REALIP)
         .and(RESOLVER)
         .and(LIMIT)
+        .and(PENALTY)
 }
 
 /// The reference of the same.
@@ -100,5 +106,6 @@ pub(super) fn chapters() -> Vec<Chapter> {
         chapter("Real addresses", BOTH, REALIP),
         chapter("Resolver", BOTH, RESOLVER),
         chapter("Limits", BOTH, LIMIT),
+        chapter("Penalties", BOTH, PENALTY),
     ]
 }

@@ -73,3 +73,47 @@ fn pop3_announces_response_codes_where_there_may_be_one_and_nowhere_else() {
     assert_eq!(capabilities("limit_conn z 1;"), ["TOP", "USER", "UIDL", "RESP-CODES"]);
     assert_eq!(capabilities("limit_conn z 1; pop3_capabilities A resp-codes;"), ["A", "resp-codes"]);
 }
+
+#[test]
+fn penalties_are_off_unless_they_are_on_and_then_share_a_zone() {
+    let penalty = |text: &str| {
+        let mail = settings(&format!("auth_http h; {text}"));
+        mail.servers[0].penalty.as_ref().map(|it| {
+            let exempt: Vec<_> =
+                it.exempt.iter().map(|network| format!("{}/{}", network.address, network.prefix)).collect();
+            format!("{} {} [{}]", it.zone, it.size, exempt.join(" "))
+        })
+    };
+    let server = |directives: &str| format!("server {{ listen 127.0.0.1:143; {directives} }}");
+    assert_eq!(penalty(&server("auth_penalty_exempt 10.0.0.0/8;")), None);
+    assert_eq!(penalty(&server("auth_penalty on;")).as_deref(), Some("auth_penalty 1048576 []"));
+    let exempt = "auth_penalty on zone=p:64k; auth_penalty_exempt 10.0.0.0/8 ::1; auth_penalty_exempt both;";
+    let expected = "p 65536 [10.0.0.0/8 ::1/128 192.0.2.7/32 2001:db8::7/128]";
+    assert_eq!(penalty(&format!("{exempt} {}", server(""))).as_deref(), Some(expected));
+    assert_eq!(penalty(&format!("{exempt} {}", server("auth_penalty off;"))), None);
+}
+
+#[test]
+fn mistakes_in_penalties_are_told() {
+    for (directives, expected) in [
+        (
+            "auth_penalty yes;",
+            "invalid value \"yes\" in \"auth_penalty\" directive, it must be \"on\" or \"off\" in x:1",
+        ),
+        ("auth_penalty on size=1m;", "invalid parameter \"size=1m\" in x:1"),
+        ("auth_penalty on zone=p:1k;", "zone \"p\" is too small in x:1"),
+        ("auth_penalty on; auth_penalty off;", "\"auth_penalty\" directive is duplicate in x:1"),
+        ("auth_penalty_exempt nobody;", "host not found in auth_penalty_exempt \"nobody\" in x:1"),
+        ("auth_penalty_exempt 10.0.0.0/33;", "host not found in auth_penalty_exempt \"10.0.0.0/33\" in x:1"),
+    ] {
+        assert_eq!(fault_in_mail(directives), expected);
+    }
+    let server = |port: u16, zone: &str| {
+        format!("server {{ listen 127.0.0.1:{port}; auth_http h; auth_penalty on zone=p:{zone}; }}")
+    };
+    assert_eq!(fault(&[server(143, "1m"), server(110, "1m")].concat()), "");
+    assert_eq!(
+        fault(&[server(143, "1m"), server(110, "64k")].concat()),
+        "the size 65536 of shared memory zone \"p\" conflicts with already declared size 1048576 in x:1"
+    );
+}
