@@ -80,7 +80,7 @@ pub async fn complete(
         teller.client = client.addr;
     }
     let credit = credit(peer, door, &service);
-    let counted = limit::arrive(&client, credit, (&mut link, door.ssl), &service, teller)?;
+    let counted = limit::arrive(&client, credit, (&mut link, door.ssl), &service, teller).await?;
     if door.ssl {
         teller.begin(Action::Handshaking);
         (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;

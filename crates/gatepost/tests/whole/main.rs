@@ -4,6 +4,7 @@
 //! knows no protocol.
 
 mod command_line;
+mod floods;
 mod hostile;
 mod identity;
 mod limits;

@@ -10,6 +10,7 @@ mod zone;
 use std::sync::Arc;
 
 use proto::LoginAnswer;
+use tokio::time::timeout;
 
 use crate::auth::Client;
 use crate::event::Event;
@@ -111,7 +112,7 @@ impl Limits {
 /// Counts a client that has arrived, or turns it away.
 ///
 /// `tls`: TLS comes first here. A client is not worth a handshake that it hears only a refusal in, so it hears none.
-pub fn arrive(
+pub async fn arrive(
     client: &Client,
     credit: Credit,
     (link, tls): (&mut Link, bool),
@@ -124,14 +125,14 @@ pub fn arrive(
         return Ok(counted);
     }
     let facts = Facts { addr: client.addr, user: b"", said: &[] };
-    service.limits.count(Moment::Arrival, &facts, &mut counted, teller).inspect_err(|_| {
-        if !tls {
-            // The first bytes on a connection always fit into its send buffer. Nothing is waited for: those who are
-            // turned away must not take up room.
-            let _ = link.try_write(client.protocol.too_many_connections());
-        }
-    })?;
-    Ok(counted)
+    let due = service.limits.count(Moment::Arrival, &facts, &mut counted, teller);
+    if due.is_err() && !tls {
+        // The first bytes always fit into the send buffer. They are not waited for beyond that: those who are turned
+        // away must not take up room.
+        let words = client.protocol.too_many_connections();
+        let _ = timeout(service.settings.core.timeout, link.write_all(words)).await;
+    }
+    due.map(|()| counted)
 }
 
 /// Counts a client that is let in, or turns it away.
