@@ -18,6 +18,7 @@ use mail::slots::Slots;
 use mail::tls::Lasting;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use ring::Ring;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::settings::{Affinity, Configuration, Process};
@@ -35,11 +36,12 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Nothing served yet. Names go to `resolver`, lines to `logs`.
+    /// Nothing served yet. Names go to `resolver`, lines to `logs`, and threads send by `rings`.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
         process: &Process,
         logs: OpenLogs,
+        rings: Vec<Ring>,
     ) -> Result<Self, StartError> {
         let verifiers = Pool::new(process.processors.try_into().unwrap_or(std::num::NonZero::<usize>::MIN));
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
@@ -53,7 +55,7 @@ impl Serving {
                 lasting: Lasting::new(),
                 verifiers,
             },
-            workers: Workers::new(Slots::new(0), prepare),
+            workers: Workers::new(Slots::new(0), prepare, rings),
             logs,
             shutdown_timeout: None,
             cut: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::serve;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
 
@@ -46,7 +47,7 @@ pub(crate) async fn run(
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(resolver, process, logs)?;
+    let mut serving = Serving::new(resolver, process, logs, serve::rings(process.threads))?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {
