@@ -8,8 +8,10 @@ use mail::auth::users::Pool;
 use mail::dns::{ConfFile, ConfFiles, Zones};
 use mail::files::Files;
 use mail::generation::Makings;
+use mail::limit;
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::penalty;
 use mail::serve::{Order, Prepare, Retired, Workers};
 use mail::settings::log::Level;
 use mail::slots::Slots;
@@ -49,6 +51,8 @@ impl Serving {
                 resolver,
                 zones: Zones::default(),
                 conf_files: ConfFiles::default(),
+                limits: limit::Zones::default(),
+                penalties: penalty::Tables::default(),
                 lasting: Lasting::new(),
                 verifiers,
             },

@@ -11,8 +11,10 @@ use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
+use mail::limit;
 use mail::listener::OpenError;
 use mail::log::Log;
+use mail::penalty;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
@@ -118,6 +120,8 @@ pub(crate) fn makings() -> io::Result<Makings> {
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
+        limits: limit::Zones::default(),
+        penalties: penalty::Tables::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
@@ -129,6 +133,8 @@ pub(crate) fn rehearsal() -> io::Result<Makings> {
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
+        limits: limit::Zones::default(),
+        penalties: penalty::Tables::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
     })

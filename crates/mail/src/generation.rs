@@ -15,7 +15,9 @@ use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
+use crate::limit::{self, Limits};
 use crate::log::Log;
+use crate::penalty::{self, Penalty};
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
 
@@ -34,6 +36,10 @@ pub struct Makings {
     pub zones: dns::Zones,
     /// The name servers that resolvers find in files.
     pub conf_files: dns::ConfFiles,
+    /// What `limit_conn` counts.
+    pub limits: limit::Zones,
+    /// What `auth_penalty` remembers.
+    pub penalties: penalty::Tables,
     /// Ticket keys and session caches.
     pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
@@ -107,6 +113,8 @@ impl Workshop<'_> {
             names,
             tls: self.tls(settings)?,
             upstream_tls: self.upstream_tls(settings)?,
+            limits: Limits::new(&settings.limits, &self.makings.limits),
+            penalty: settings.penalty.as_ref().map(|it| Penalty::new(it, &self.makings.penalties)),
             log,
         })
     }
@@ -123,7 +131,8 @@ impl Workshop<'_> {
             authorities.push(Arc::new(Users::new(file, verifiers, settings.auth_http.is_some())));
         }
         if let Some(http) = &settings.auth_http {
-            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver), self.files)?));
+            let http = HttpAuthority::new(http, Arc::clone(resolver), self.files)?;
+            authorities.push(Arc::new(http.noting(settings.limits.headers())));
         }
         match <[_; 1]>::try_from(authorities) {
             Ok([only]) => Ok(only),
@@ -204,6 +213,10 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// TLS with upstreams; `None` if there is nothing to verify them by.
     pub upstream_tls: Option<ClientTls>,
+    /// How many connections it takes.
+    pub limits: Limits,
+    /// How guessing is answered, if it is not answered as everything is.
+    pub penalty: Option<Penalty>,
     /// Where its sessions are told.
     pub log: Arc<Log>,
 }

@@ -3,18 +3,21 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::address::ClientAddr;
-use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
+use crate::auth::{Client, Denial, Remark, Route, Verdict};
 use crate::dns::{ClientName, Nameless};
 use crate::driver::{Broken, Said, converse, listen, speak};
 use crate::event::{Event, Step};
 use crate::generation::Service;
+use crate::limit::Counted;
 use crate::link::{Link, Loose};
+use crate::penalty;
 use crate::preface::{Credit, Prefaced};
 use crate::rest;
 use crate::scratch;
@@ -53,8 +56,17 @@ pub enum Turn {
 /// Converses with a client until it is authorised, or silent.
 pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result<Turn, Parting> {
     loop {
-        if waiting.wait().await? == Lull::Long {
-            return Ok(Turn::Silent(waiting));
+        match waiting.wait().await? {
+            Lull::Long => return Ok(Turn::Silent(waiting)),
+            Lull::Over(None) => {}
+            Lull::Over(Some(Settled::Granted(granted))) => {
+                let (login, route) = *granted;
+                return Ok(Turn::Authorised(waiting.authorised(login, route)));
+            }
+            Lull::Over(Some(Settled::Answer(answer))) => {
+                waiting.deadline = Instant::now() + waiting.prefaced.service.settings.core.timeout;
+                waiting.front.answer(answer);
+            }
         }
         let login = match waiting.hear(teller).await? {
             None => return Ok(Turn::Silent(waiting)),
@@ -74,11 +86,9 @@ pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result
             waiting.front.answer(LoginAnswer::Failed);
             continue;
         }
-        match waiting.ask(&login, teller).await? {
-            Verdict::Granted(route) => return Ok(Turn::Authorised(waiting.authorised(login, route))),
-            Verdict::Denied(denial) => waiting.deny(denial, teller),
-            Verdict::Unknown => waiting.front.answer(LoginAnswer::Failed),
-            Verdict::Failed(failure) => waiting.fail(&failure, teller),
+        let verdict = waiting.ask(&login, teller).await?;
+        if let Some((login, route)) = waiting.settle(verdict, login, teller) {
+            return Ok(Turn::Authorised(waiting.authorised(login, route)));
         }
     }
 }
@@ -92,8 +102,8 @@ pub struct Waiting {
     input: BytesMut,
     /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
     deadline: Instant,
-    /// What it is to be told, and when.
-    delayed: Option<(Instant, Box<LoginAnswer>)>,
+    /// What has become of its login, and when it is to know.
+    settled: Option<(Instant, Settled)>,
 }
 
 /// A client that was greeted and has said nothing: the least that has to be kept of it.
@@ -103,15 +113,25 @@ pub struct Greeted {
     client: ClientAddr,
     service: Arc<Service>,
     credit: Credit,
+    counted: Counted,
     salt: Salt,
     deadline: Instant,
 }
 
+/// What has become of a login.
+#[derive(Debug)]
+enum Settled {
+    /// The client is let in.
+    Granted(Box<(Login, Route)>),
+    /// It is told this.
+    Answer(LoginAnswer),
+}
+
 /// How a time of waiting ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Lull {
-    /// It is over.
-    Over,
+    /// It is over; the client may know this.
+    Over(Option<Settled>),
     /// It is so long that the session may rest.
     Long,
 }
@@ -124,10 +144,10 @@ impl Greeted {
 
     /// Takes up the dialogue behind its greeting.
     pub fn waiting(self) -> Box<Waiting> {
-        let Self { link, client, service, credit, salt, deadline } = self;
+        let Self { link, client, service, credit, counted, salt, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
         let (link, forwarded, input) = (Link::from(link), Forwarded::default(), BytesMut::new());
-        let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input };
+        let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
         let mut waiting = Waiting::new(prefaced, salt, deadline);
         let _ = waiting.front.step(&mut BytesMut::new(), &mut BytesMut::new());
         waiting
@@ -150,7 +170,7 @@ impl Waiting {
         if prefaced.credit != Credit::Nothing {
             front = front.trusting();
         }
-        Box::new(Self { prefaced, front, salt, input, deadline, delayed: None })
+        Box::new(Self { prefaced, front, salt, input, deadline, settled: None })
     }
 
     /// Its link.
@@ -165,7 +185,7 @@ impl Waiting {
 
     /// How long there is nothing to do if the client says nothing.
     pub fn until(&self) -> Instant {
-        self.delayed.as_ref().map_or(self.deadline, |(time, _)| *time)
+        self.settled.as_ref().map_or(self.deadline, |(time, _)| *time)
     }
 
     /// What is left of it, at rest, if it has only been greeted and nothing is known of it but its address.
@@ -177,8 +197,8 @@ impl Waiting {
         }
         let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
         let Self { prefaced, salt, deadline, .. } = *self;
-        let Prefaced { client, service, credit, .. } = prefaced;
-        Ok(Greeted { link, client: client.addr, service, credit, salt, deadline })
+        let Prefaced { client, service, credit, counted, .. } = prefaced;
+        Ok(Greeted { link, client: client.addr, service, credit, counted, salt, deadline })
     }
 
     /// Whether the session can rest until `until`: it holds nothing, and would not be woken at once.
@@ -226,11 +246,11 @@ impl Waiting {
     async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
+        let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls, ..client };
         let input = BytesMut::new();
-        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
         Ok(self)
     }
@@ -282,18 +302,35 @@ impl Waiting {
         Ok(verdict)
     }
 
-    /// Has a refusal passed on when its time has come.
-    fn deny(&mut self, denial: Denial, teller: &Teller) {
-        teller.tell(&Event::LoginDenied { text: &denial.refusal.text });
-        let answer = LoginAnswer::Refused(denial.refusal);
-        self.delayed = Some((Instant::now() + denial.wait, Box::new(answer)));
+    /// What `verdict` means for the client, and when it may know: after `Auth-Wait`, or after `auth_penalty` if that is
+    /// longer. A success is held back like a refusal, so that neither comes sooner; one that is not is given back.
+    fn settle(&mut self, verdict: Verdict, login: Login, teller: &Teller) -> Option<(Login, Route)> {
+        let penalty = penalty::settle(&self.prefaced, &login, &verdict);
+        if !penalty.is_zero() {
+            teller.tell(&Event::HeldBack(penalty));
+        }
+        let (wait, settled) = match verdict {
+            Verdict::Granted(route) if penalty.is_zero() => return Some((login, route)),
+            Verdict::Granted(route) => (penalty, Settled::Granted(Box::new((login, route)))),
+            Verdict::Denied(Denial { refusal, wait, .. }) => {
+                teller.tell(&Event::LoginDenied { text: &refusal.text });
+                (wait, Settled::Answer(LoginAnswer::Refused(refusal)))
+            }
+            Verdict::Unknown => (Duration::ZERO, Settled::Answer(LoginAnswer::Failed)),
+            Verdict::Failed(failure) => {
+                teller.tell(&Event::AuthFailed(&failure));
+                (Duration::ZERO, Settled::Answer(LoginAnswer::Failed))
+            }
+        };
+        self.settled = Some((Instant::now() + wait.max(penalty), settled));
+        None
     }
 
-    /// Waits until it is time for what the client is to be told, if there is anything.
+    /// Waits until it is time for what the client is to know, if there is anything.
     async fn wait(&mut self) -> Result<Lull, Trouble> {
-        let Some((time, answer)) = self.delayed.take() else { return Ok(Lull::Over) };
+        let Some((time, settled)) = self.settled.take() else { return Ok(Lull::Over(None)) };
         if self.can_rest(time) {
-            self.delayed = Some((time, answer));
+            self.settled = Some((time, settled));
             return Ok(Lull::Long);
         }
         if time > Instant::now() {
@@ -302,15 +339,7 @@ impl Waiting {
                 () = hang_up(&mut self.prefaced.link, &mut self.input) => return Err(Trouble::ClientGone),
             }
         }
-        self.front.answer(*answer);
-        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
-        Ok(Lull::Over)
-    }
-
-    fn fail(&mut self, failure: &Failure, teller: &Teller) {
-        teller.tell(&Event::AuthFailed(failure));
-        self.front.answer(LoginAnswer::Failed);
-        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+        Ok(Lull::Over(Some(settled)))
     }
 
     fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {

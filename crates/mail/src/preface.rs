@@ -16,6 +16,7 @@ use crate::auth::Client;
 use crate::dns::{ClientName, Nameless};
 use crate::event::Event;
 use crate::generation::Service;
+use crate::limit::{self, Counted};
 use crate::link::Link;
 use crate::login::hang_up;
 use crate::scratch;
@@ -43,6 +44,8 @@ pub struct Prefaced {
     pub credit: Credit,
     /// What is believed that a proxy says of the client, beside its address.
     pub forwarded: Forwarded,
+    /// What counts it.
+    pub counted: Counted,
     /// What it has said already, while its name was being looked up.
     pub input: BytesMut,
 }
@@ -77,6 +80,8 @@ pub async fn complete(
         forwarded = believe(&header, peer, &service, &mut client);
         teller.client = client.addr;
     }
+    let credit = credit(peer, door, &service);
+    let counted = limit::arrive(&client, credit, (&mut link, door.ssl), &service, teller).await?;
     if door.ssl {
         teller.begin(Action::Handshaking);
         (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
@@ -92,8 +97,7 @@ pub async fn complete(
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
-    let credit = credit(peer, door, &service);
-    Ok(Prefaced { link, client, service, secured, credit, forwarded, input })
+    Ok(Prefaced { link, client, service, secured, credit, forwarded, counted, input })
 }
 
 fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {

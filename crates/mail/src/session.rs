@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
 use crate::generation::Service;
+use crate::limit::{self, Counted, Limited};
 use crate::link::Link;
 use crate::login::{Authorised, Greeted, Turn, Waiting};
 use crate::relay::{self, Relay, Stop};
@@ -63,6 +64,8 @@ pub struct Connected {
     pub relay: Relay,
     /// The upstream's slot.
     pub slot: Slot,
+    /// What counts the session.
+    pub counted: Counted,
 }
 
 /// The end of a session before it was one: why, and what the client is still to hear.
@@ -88,6 +91,18 @@ pub enum Word {
 impl From<Trouble> for Parting {
     fn from(trouble: Trouble) -> Self {
         Self { trouble, word: Word::None }
+    }
+}
+
+impl From<Limited> for Parting {
+    fn from(limited: Limited) -> Self {
+        Trouble::from(limited).into()
+    }
+}
+
+impl From<Box<Self>> for Parting {
+    fn from(parting: Box<Self>) -> Self {
+        *parting
     }
 }
 
@@ -136,9 +151,12 @@ impl Attempt {
     /// From the greeting, or where it was before it rested, to a session with an upstream.
     async fn go_on(mut self) {
         let connected = match login::authorise(self.waiting, &mut self.teller).await {
-            Ok(Turn::Authorised(authorised)) => {
-                Box::pin(upstream::open(authorised, self.held.slot.all(), &mut self.teller)).await
-            }
+            Ok(Turn::Authorised(authorised)) => match limit::admit(authorised, &self.teller) {
+                Ok(admitted) => {
+                    Box::pin(upstream::open(admitted, self.held.slot.all(), &mut self.teller)).await
+                }
+                Err(limited) => Err(limited.into()),
+            },
             Ok(Turn::Silent(waiting)) => return Self { waiting, ..self }.rest(),
             Err(parting) => Err(parting),
         };

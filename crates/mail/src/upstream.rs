@@ -51,7 +51,7 @@ pub async fn open(
                 BytesMut::from(reply),
                 settings.proxy.timeout,
             );
-            Ok(Connected { relay, slot })
+            Ok(Connected { relay, slot, counted: authorised.prefaced.counted })
         }
         Err(failed) => {
             let Failed { trouble, answer } = *failed;

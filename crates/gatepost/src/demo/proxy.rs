@@ -9,12 +9,13 @@ use mail::address::Endpoint;
 use mail::auth::users::{Pool, Users, UsersFile};
 use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
+use mail::limit;
 use mail::listener::Bound;
 use mail::log::{Log, Output, Sink};
 use mail::serve::{Order, Workers, rings};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
-use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
+use mail::settings::{ConnLimits, Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
 use mail::slots::Slots;
 use mail::tls::ClientSettings;
 use proto::sasl::Mechanisms;
@@ -59,6 +60,8 @@ async fn serve(plan: Plan) -> io::Result<()> {
             names: None,
             tls: None,
             upstream_tls: None,
+            limits: limit::Limits::default(),
+            penalty: None,
             log: Arc::clone(&log),
         }));
         let listen = listen(&front, sockets.len());
@@ -131,6 +134,8 @@ fn server(protocol: ProtocolSettings) -> Server {
         upstream_tls: ClientSettings::default(),
         greeting_delay: Duration::ZERO,
         real_ip: RealIp::default(),
+        limits: ConnLimits::default(),
+        penalty: None,
         resolver: None,
         protocol,
     }

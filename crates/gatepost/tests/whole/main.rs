@@ -4,9 +4,12 @@
 //! knows no protocol.
 
 mod command_line;
+mod floods;
 mod hostile;
 mod identity;
+mod limits;
 mod many;
+mod penalty;
 mod sessions;
 mod stage;
 mod tls;

@@ -19,7 +19,9 @@ use crate::dns::{ConfFiles, Zones};
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
+use crate::limit;
 use crate::log::tests::Memory;
+use crate::penalty;
 use crate::settings::listen::SocketOptions;
 use crate::settings::log::Level;
 use crate::settings::{self, Door, MailBlock, Surroundings};
@@ -50,6 +52,8 @@ fn generation(name: &str, memory: &Memory) -> Generation {
         resolver: Arc::new(SystemResolver),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
+        limits: limit::Zones::default(),
+        penalties: penalty::Tables::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use conf::{Args, Count, Directive, Fault, List, Notice, doc, value};
+use conf::{Args, Count, Directive, Fault, List, Notice, Word, doc, value};
 
 use crate::address::ClientAddr;
 
@@ -94,8 +94,11 @@ pub const REALIP: &[Directive<RealipBlock>] = &[Directive::new(
 
 /// What is neither an address nor a network nor a name.
 #[derive(Debug, thiserror::Error)]
-#[error("host not found in set_real_ip_from \"{0}\"")]
-struct NotFound(String);
+#[error("host not found in {directive} \"{text}\"")]
+struct NotFound {
+    directive: Word,
+    text: String,
+}
 
 /// A network whose address is not its first.
 #[derive(Debug, thiserror::Error)]
@@ -104,23 +107,26 @@ struct LowBits(String);
 
 fn trusted(args: &Args<'_>) -> Result<Trusted, Fault> {
     let word = args.first();
-    let text = args.text(&word)?;
-    if text == "unix:" {
+    if word == "unix:" {
         return Ok(Trusted::Unix);
     }
+    networks(args, &word).map(Trusted::Networks)
+}
+
+/// The networks that `word` means: an address, a network, or all addresses of a name.
+pub(super) fn networks(args: &Args<'_>, word: &Word) -> Result<Vec<Network>, Fault> {
+    let text = args.text(word)?;
     if let Some(network) = Network::parse(text) {
         if network != network.first() {
             args.warn(Notice::own(LowBits(text.to_owned())));
         }
-        return Ok(Trusted::Networks(vec![network.first()]));
+        return Ok(vec![network.first()]);
     }
     // What no name looks like is not looked up.
     let found = if text.contains(['/', ':', '[']) { None } else { args.resolve(text).ok() };
     match found {
-        Some(found) if !found.is_empty() => {
-            Ok(Trusted::Networks(found.into_iter().map(Network::only).collect()))
-        }
-        _ => Err(Fault::own(NotFound(text.to_owned()), args.at())),
+        Some(found) if !found.is_empty() => Ok(found.into_iter().map(Network::only).collect()),
+        _ => Err(Fault::own(NotFound { directive: args.name(), text: text.to_owned() }, args.at())),
     }
 }
 

@@ -264,6 +264,7 @@ fn a_failure_and_the_upstreams_words_end_the_session() {
     for (answer, reply) in [
         (LoginAnswer::Failed, "451 4.3.2 Internal server error\r\n"),
         (LoginAnswer::Passed(Bytes::from_static(b"535-a\r\n535 b\r\n")), "535-a\r\n535 b\r\n"),
+        (LoginAnswer::Limited, "454 4.7.0 Too many connections\r\n"),
     ] {
         client()
             .sends("AUTH PLAIN AHUAcA==\r\nNOOP\r\n")
@@ -436,6 +437,18 @@ fn a_line_that_cannot_fit_ends_the_session_and_shows_its_verb_only() {
     front(Settings { limits, ..smtp(&OPEN, Starttls::Off) }, false)
         .trades(format!("{}\r\n", "Z".repeat(62)), INVALID)
         .trades("NOOP\r\n", OK)
+        .check();
+}
+
+#[test]
+fn a_transaction_on_one_connection_too_many_ends_with_the_service_not_being_available() {
+    front(smtp(&OPEN, Starttls::Off), false)
+        .trades("MAIL FROM:<a@x>\r\n", OK)
+        .sends("RCPT TO:<b@xyz>\r\n")
+        .asks(transaction("MAIL FROM:<a@x>", "RCPT TO:<b@xyz>"))
+        .answers(LoginAnswer::Limited)
+        .receives("421 4.7.0 Too many connections\r\n")
+        .closes()
         .check();
 }
 

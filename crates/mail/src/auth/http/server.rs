@@ -36,6 +36,8 @@ pub(super) struct Server {
     url: AuthUrl,
     name: String,
     tls: Option<Tls>,
+    /// Headers of answers that are kept, by their names as variables write them.
+    pub(super) noted: Arc<[Box<str>]>,
     pool: Arc<Pool>,
     rest: Rest,
 }
@@ -44,7 +46,7 @@ impl Server {
     /// The server at `url`, secured by `tls`.
     pub(super) fn new(url: AuthUrl, tls: Option<Tls>) -> Self {
         let name = url.target.to_string();
-        Self { url, name, tls, pool: Arc::default(), rest: Rest::default() }
+        Self { url, name, tls, noted: Arc::default(), pool: Arc::default(), rest: Rest::default() }
     }
 
     /// As the originals log it: `127.0.0.1:9000`, `unix:/path`.
@@ -96,7 +98,7 @@ impl Server {
     }
 
     async fn ask_over(&self, mut connection: Connection, headers: &[Header<'_>]) -> Result<Parsed, Broken> {
-        let reply = connection.exchange(self.request(headers)).await?;
+        let reply = connection.exchange(self.request(headers), &self.noted).await?;
         if let Some(rest) = reply.rest {
             self.keep(connection, rest);
         }
