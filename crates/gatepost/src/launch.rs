@@ -15,8 +15,9 @@ use std::process::{Command, ExitCode, Stdio};
 use mail::flavour::Flavour;
 use mail::settings::log::Destination;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getppid, setsid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, getppid, setsid};
 
+use crate::activation::Activated;
 use crate::settings::Process;
 
 /// Set in the environment of the process that stays: [`BACKGROUND`] or not, and the name that the program was called
@@ -30,7 +31,7 @@ const FOREGROUND: &str = "foreground ";
 const READY: u8 = b'+';
 
 /// How this process was started.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Launch {
     /// The name that the program was called by.
     pub(crate) name: OsString,
@@ -38,6 +39,8 @@ pub(crate) struct Launch {
     staying: Option<Place>,
     /// Who has started it.
     parent: Pid,
+    /// The sockets that systemd has started it with, once they are taken.
+    pub(crate) activated: Activated,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Launch {
             (_, Some(name)) => (name, Some(Place::Foreground)),
             _ => (argv0.unwrap_or_else(|| "gatepost".into()), None),
         };
-        Self { name, staying, parent: getppid() }
+        Self { name, staying, parent: getppid(), activated: Activated::default() }
     }
 
     /// Whether this process is the one that stays.
@@ -71,6 +74,11 @@ impl Launch {
     /// Whether it has been sent to the background.
     pub(crate) fn is_background(&self) -> bool {
         self.staying == Some(Place::Background)
+    }
+
+    /// The process that somebody has started: this one, or the one that has sent it to the background.
+    pub(crate) fn first_process(&self) -> Pid {
+        if self.is_background() { self.parent } else { getpid() }
     }
 
     /// Whether the process that has started this one is still there.

@@ -3,6 +3,7 @@
 //! What happens, in order: the command line is understood, the configuration read and checked, everything opened that
 //! needs privileges, a worker started that gives them up and serves, signals obeyed until it ends.
 
+mod activation;
 mod bundle;
 mod channel;
 mod check;

@@ -84,7 +84,7 @@ pub(crate) enum PrepareError {
 
 impl Prepared {
     /// Opens all that `loaded` names, but sockets of `open` that it names too. Warnings and failures go to `say`.
-    pub(crate) async fn new(loaded: Loaded, open: &[Bound], say: Say<'_>) -> Result<Self, PrepareError> {
+    pub(crate) async fn new(loaded: Loaded, open: &[&[Bound]], say: Say<'_>) -> Result<Self, PrepareError> {
         let Loaded { outcome, warnings, sources, names, files } = loaded;
         for warning in &warnings {
             say(Level::Warn, warning);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tokio::runtime;
 
+use crate::activation::Activated;
 use crate::console::Console;
 use crate::launch::{self, Launch};
 use crate::master::upgrade;
@@ -40,7 +41,7 @@ pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &C
 }
 
 /// Serves in this process, or lets a worker of this process serve.
-fn stay(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> Result<(), StartError> {
+fn stay(loaded: Loaded, program: Program, mut launch: Launch, console: &Console) -> Result<(), StartError> {
     if launch.is_background() {
         launch::detach().map_err(StartError::call("setsid()"))?;
     }
@@ -53,14 +54,16 @@ fn stay(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> 
         let signals = signals.read().map_err(StartError::call("signalfd()"))?;
         let say = |level, message: &dyn std::fmt::Display| console.say(level, message);
         let inherited = upgrade::inherited(program.flavour, &say);
-        let prepared = Prepared::new(loaded, &inherited, &say).await;
+        launch.activated = Activated::take(&launch, &say);
+        let prepared = Prepared::new(loaded, &[&inherited, launch.activated.bounds()], &say).await;
         let prepared = prepared.map_err(PrepareError::into_start)?;
         // Those that the configuration does not name are closed.
         drop(inherited);
+        launch.activated.introduce(&prepared.bounds, &prepared.logs.main);
         if prepared.configuration.process.master {
             master::run(program, launch, prepared, signals).await
         } else {
-            single::run(program, &launch, prepared, signals).await
+            single::run(program, launch, prepared, signals).await
         }
     });
     // A lookup that hangs must not keep the process from ending.

@@ -9,6 +9,7 @@ use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
 
+use crate::activation::Activated;
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
@@ -23,13 +24,14 @@ struct Single {
     serving: Serving,
     /// The sockets that are open, to be kept at a reload.
     bounds: Vec<Bound>,
+    activated: Activated,
     ending: bool,
 }
 
 /// Serves until a signal ends it.
 pub(crate) async fn run(
     program: Program,
-    launch: &Launch,
+    launch: Launch,
     prepared: Prepared,
     signals: Signals,
 ) -> Result<(), StartError> {
@@ -54,10 +56,11 @@ pub(crate) async fn run(
         }
         launch::ready().map_err(StartError::call("telling the first process"))?;
     }
+    let activated = launch.activated;
     let (log, slots) = (serving.log(), serving.slots());
     notify::tell(&log, &News::Ready);
     tokio::select! {
-        ended = Single { program, serving, bounds, ending: false }.serve(&signals) => ended,
+        ended = Single { program, serving, bounds, activated, ending: false }.serve(&signals) => ended,
         never = notify::keep_telling(&log, || slots.used()) => match never {},
     }
 }
@@ -74,7 +77,7 @@ impl Single {
             }
         }
         let logs = self.serving.join();
-        sockets::delete_files(&self.bounds, &[], &|_, _| {});
+        sockets::delete_files(&self.bounds, &[self.activated.bounds()], &|_, _| {});
         logs.main.line(Level::Notice, None, "exit");
         Ok(())
     }
@@ -114,7 +117,9 @@ impl Single {
             log.line(Level::Notice, None, "gracefully shutting down");
             notify::tell(log, &News::Stopping);
             self.ending = true;
-            sockets::delete_files(&std::mem::take(&mut self.bounds), &[], &|_, _| {});
+            let bounds = std::mem::take(&mut self.bounds);
+            sockets::delete_files(&bounds, &[self.activated.bounds()], &|_, _| {});
+            self.activated = Activated::default();
             self.serving.drain();
         }
     }
@@ -137,10 +142,11 @@ impl Single {
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
         let loaded = self.program.load();
         let Prepared { configuration, logs, bounds, files, .. } =
-            Prepared::new(loaded, &self.bounds, say).await?;
+            Prepared::new(loaded, &[&self.bounds, self.activated.bounds()], say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
         let before = std::mem::replace(&mut self.bounds, bounds);
-        sockets::delete_files(&before, &self.bounds, say);
+        sockets::delete_files(&before, &[&self.bounds, self.activated.bounds()], say);
+        self.activated.tell_unused(&self.bounds, &self.serving.log());
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ use self::reload::Candidate;
 use self::respawn::Respawn;
 use self::upgrade::NewProgram;
 use self::worker::{Nursery, Report, Worker};
+use crate::activation::Activated;
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
@@ -399,8 +400,9 @@ impl Master {
     fn close_sockets(&mut self) {
         let bounds = std::mem::take(&mut self.setup.bounds);
         if self.new_program.is_none() && !(self.inherited && self.launch.has_parent()) {
-            sockets::delete_files(&bounds, &[], &|_, _| {});
+            sockets::delete_files(&bounds, &[self.launch.activated.bounds()], &|_, _| {});
         }
+        self.launch.activated = Activated::default();
     }
 
     /// The last things that a master does.

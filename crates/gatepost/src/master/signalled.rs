@@ -108,7 +108,8 @@ impl Master {
         }
         let name = &self.launch.name;
         let environment = &self.setup.configuration.process.environment;
-        let started = NewProgram::start(name, self.program.flavour, environment, &self.setup.bounds);
+        let sockets = [self.setup.bounds.as_slice(), self.launch.activated.bounds()];
+        let started = NewProgram::start(name, self.program.flavour, environment, sockets);
         started.map_err(StartError::call(format!("execve() \"{}\"", name.display())))
     }
 

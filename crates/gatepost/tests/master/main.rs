@@ -9,6 +9,7 @@
     reason = "what does not hold has to fail the test, wherever it is found out"
 )]
 
+mod activation;
 mod backend;
 mod deaths;
 mod load;
