@@ -12,7 +12,7 @@ use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
 use mail::listener::OpenError;
-use mail::log::Log;
+use mail::log::{Log, ServerLog};
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
@@ -86,7 +86,7 @@ pub(crate) struct OpenLogs {
     /// The log of the main context.
     pub(crate) main: Arc<Log>,
     /// Those of the servers, in their order.
-    pub(crate) servers: Vec<Arc<Log>>,
+    pub(crate) servers: Vec<ServerLog>,
 }
 
 impl OpenLogs {
@@ -98,12 +98,13 @@ impl OpenLogs {
     /// Finds every log in `logs`.
     pub(crate) fn within(mut logs: Logs, process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
         let outer = logs.open(&process.error_logs)?;
-        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+        let mut server = |core: &Core| -> Result<ServerLog, logs::OpenError> {
             let own = match core.error_logs.as_slice() {
                 [] => outer.clone(),
                 own => logs.open(own)?,
             };
-            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
+            let usual = Arc::new(own.tagged(Arc::clone(&core.log_tags)));
+            Ok(ServerLog::new(usual, &process.debugged))
         };
         let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
         let opened = Self { logs, main: Arc::new(outer), servers };
@@ -141,7 +142,7 @@ pub(crate) fn build(
     warn: impl Fn(&dyn fmt::Display),
 ) -> Result<Generation, BuildError> {
     let mut servers = logs.servers.iter();
-    let log = |_: &[ErrorLog]| servers.next().map_or_else(|| Arc::clone(&logs.main), Arc::clone);
+    let log = |_: &[ErrorLog]| servers.next().cloned().expect("every server has a log");
     Generation::build(&mail.servers, makings, files, log, |warning| warn(warning))
 }
 

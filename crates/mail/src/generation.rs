@@ -15,7 +15,7 @@ use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
-use crate::log::Log;
+use crate::log::ServerLog;
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
 
@@ -67,7 +67,7 @@ impl Generation {
         servers: &[Arc<settings::Server>],
         makings: &Makings,
         files: &Files,
-        mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
+        mut log: impl FnMut(&[ErrorLog]) -> ServerLog,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
         let mut workshop =
@@ -92,7 +92,7 @@ struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    fn service(&mut self, settings: &Arc<settings::Server>, log: Arc<Log>) -> Result<Service, BuildError> {
+    fn service(&mut self, settings: &Arc<settings::Server>, log: ServerLog) -> Result<Service, BuildError> {
         let names = settings.resolver.as_ref().map(|dns| self.names(dns));
         let resolver: Arc<dyn Resolve> = match &names {
             Some(names) => Arc::clone(names) as _,
@@ -202,7 +202,7 @@ pub struct Service {
     /// TLS with upstreams; `None` if there is nothing to verify them by.
     pub upstream_tls: Option<ClientTls>,
     /// Where its sessions are told.
-    pub log: Arc<Log>,
+    pub log: ServerLog,
 }
 
 impl std::fmt::Debug for Service {

@@ -105,7 +105,7 @@ pub async fn run(accepted: Accepted) {
     let Accepted { link, client, server, door, connection, service, slots, slot, orders, presence } =
         accepted;
     let held = Held { orders, _slot: slot, _presence: presence };
-    let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
+    let mut teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     match establish(link, (client, door), service, &slots, &mut teller).await {
         // The relay is a task of its own: what the login needed is freed when this one ends.

@@ -10,7 +10,7 @@ use mail::auth::users::{Pool, Users, UsersFile};
 use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
 use mail::listener::Bound;
-use mail::log::{Log, Output, Sink};
+use mail::log::{Log, Output, ServerLog, Sink};
 use mail::serve::{Order, Workers};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
@@ -47,7 +47,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
-    let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
+    let log = ServerLog::from(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
     let makings = start::makings()?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
@@ -59,7 +59,7 @@ async fn serve(plan: Plan) -> io::Result<()> {
             names: None,
             tls: None,
             upstream_tls: None,
-            log: Arc::clone(&log),
+            log: log.clone(),
         }));
         let listen = listen(&front, sockets.len());
         sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);

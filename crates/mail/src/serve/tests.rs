@@ -52,7 +52,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };
-    let log = |_: &_| Arc::new(memory.log(Level::Error));
+    let log = |_: &_| memory.log(Level::Error).into();
     Generation::build(&mail.servers, &makings, &Files::on_disk(), log, |_| {}).unwrap()
 }
 
