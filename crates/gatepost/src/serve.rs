@@ -6,7 +6,7 @@ use tokio::runtime;
 
 use crate::activation::Activated;
 use crate::console::Console;
-use crate::launch::{self, Launch};
+use crate::launch::{self, Launch, Role};
 use crate::master::upgrade;
 use crate::prepare::{PrepareError, Prepared, Program};
 use crate::settings::Loaded;
@@ -30,7 +30,8 @@ pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &C
         stay(loaded, program, launch, console).map(|()| ExitCode::SUCCESS)
     } else if background {
         // The second process reads the same configuration and says what looks wrong in it.
-        launch.to_background(program.flavour).map_err(StartError::call("starting in the background"))
+        let role = if process.master { Role::Master } else { Role::Single };
+        launch.to_background(program.flavour, role).map_err(StartError::call("starting in the background"))
     } else {
         Err(StartError::call("execve()")(launch.in_place(program.flavour)))
     };
