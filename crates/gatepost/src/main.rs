@@ -14,6 +14,7 @@ mod demo;
 mod help;
 mod launch;
 mod logs;
+mod lookup;
 mod master;
 mod notify;
 mod pidfile;
@@ -46,6 +47,9 @@ use crate::start::Reason;
 fn main() -> ExitCode {
     if worker::is_worker() {
         return worker::main();
+    }
+    if lookup::is_lookup() {
+        return lookup::main();
     }
     let mut words = env::args_os();
     let launch = Launch::this(words.next());

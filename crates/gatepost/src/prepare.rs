@@ -11,6 +11,7 @@ use mail::log::Log;
 use mail::settings::log::Level;
 
 use crate::cli::Options;
+use crate::lookup;
 use crate::settings::{self, Configuration, Loaded, Machine, Rejected, Request};
 use crate::sockets;
 use crate::start::{self, OpenLogs, Say, StartError};
@@ -48,9 +49,9 @@ impl Program {
         }
     }
 
-    /// Reads the configuration.
+    /// Reads the configuration; host names in it are looked up by the system, and wait for it.
     pub(crate) fn load(&self) -> Loaded {
-        settings::load(&self.request())
+        settings::load(&self.request(), lookup::names())
     }
 }
 

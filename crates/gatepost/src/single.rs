@@ -107,7 +107,8 @@ impl Single {
                 }
             }
             Signal::SIGUSR2 => tell(", ignoring"),
-            Signal::SIGWINCH | Signal::SIGCHLD => tell(""),
+            Signal::SIGWINCH => tell(""),
+            // CHLD among them: the only children look up names.
             _ => {}
         }
     }

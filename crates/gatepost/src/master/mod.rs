@@ -19,6 +19,7 @@ use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -358,7 +359,7 @@ impl Master {
         }
     }
 
-    fn tell_signal(&self, pid: nix::unistd::Pid, status: ExitStatus) {
+    fn tell_signal(&self, pid: Pid, status: ExitStatus) {
         let signal = status.signal().unwrap_or_default();
         let core = if status.core_dumped() { " (core dumped)" } else { "" };
         let message = format_args!("worker process {pid} exited on signal {signal}{core}");
@@ -369,6 +370,14 @@ impl Master {
     fn workers(&self) -> impl Iterator<Item = &Worker> {
         let fresh = self.candidate.iter().filter_map(Candidate::fresh);
         self.worker.iter().chain(fresh).chain(&self.leaving)
+    }
+
+    /// Whether this is a worker, or the new program.
+    fn has_started(&self, pid: Pid) -> bool {
+        let is_new_program =
+            |program: &NewProgram| u32::try_from(pid.as_raw()).is_ok_and(|pid| pid == program.id());
+        self.workers().any(|worker| worker.pid() == pid)
+            || self.new_program.as_ref().is_some_and(is_new_program)
     }
 
     /// The worker that accepts accepts no longer, and ends with its last session.

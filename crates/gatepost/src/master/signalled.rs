@@ -38,7 +38,10 @@ impl Master {
             // In the foreground it tells of a terminal's new size.
             Signal::SIGWINCH => self.tell(received, ""),
             Signal::SIGCHLD => {
-                self.tell(received, "");
+                // Who has looked up a name has been waited for, and is nothing to tell of.
+                if received.from.is_none_or(|pid| self.has_started(pid)) {
+                    self.tell(received, "");
+                }
                 self.reap()?;
             }
             _ => {}

@@ -6,8 +6,6 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use mail::auth::Resolve as _;
-use mail::auth::resolve::SystemResolver;
 use mail::flavour::Flavour;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::bundle::{Bundle, LONGEST_TO_MASTER, ToMaster, ToWorker, VERSION};
 use crate::channel::{self, Receiver, Sender};
+use crate::lookup;
 use crate::settings::Variable;
 use crate::worker;
 
@@ -152,7 +151,7 @@ async fn listen(
                 let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
                 let outbox = outbox.clone();
                 tokio::spawn(async move {
-                    let message = ToWorker::Resolved(number, look_up(&host).await);
+                    let message = ToWorker::Resolved(number, lookup::look_up(&host).await);
                     let _ = outbox.send(Outgoing { message, descriptors: Vec::new(), turn: Some(turn) });
                 });
             }
@@ -163,9 +162,4 @@ async fn listen(
             }
         }
     }
-}
-
-async fn look_up(host: &str) -> Result<Vec<std::net::IpAddr>, String> {
-    let found = SystemResolver.resolve(host).await;
-    found.map(|found| found.addrs).map_err(|error| error.to_string())
 }

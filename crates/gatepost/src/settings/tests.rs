@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mail::address::ClientAddr;
+use mail::address::{ClientAddr, written};
 use mail::settings::log::{ErrorLog, Level};
 use tempfile::TempDir;
 
@@ -90,7 +90,7 @@ impl Case {
     }
 
     fn load(&self) -> Loaded {
-        load(&Request {
+        let request = Request {
             flavour: self.flavour,
             file: &self.dir.path().join("main.conf"),
             prefix: Path::new("/prefix/"),
@@ -102,7 +102,8 @@ impl Case {
                 open_files: 1024,
                 processors: 3,
             },
-        })
+        };
+        load(&request, written::names())
     }
 
     fn settings(&self) -> Configuration {

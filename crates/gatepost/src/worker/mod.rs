@@ -4,7 +4,7 @@
 //! binds no address: everything comes from the master.
 
 mod names;
-mod privileges;
+pub(crate) mod privileges;
 mod sandbox;
 
 use std::cell::RefCell;

@@ -13,6 +13,7 @@ mod activation;
 mod backend;
 mod deaths;
 mod load;
+mod lookups;
 mod ordinary;
 mod privileges;
 mod proc;
