@@ -26,6 +26,7 @@ mod signals;
 mod single;
 mod sockets;
 mod start;
+mod ticket_keys;
 mod worker;
 
 use std::env;

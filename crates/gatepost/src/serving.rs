@@ -33,9 +33,10 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Nothing served yet. Names go to `resolver`, lines to `logs`.
+    /// Nothing served yet. Names go to `resolver`, lines to `logs`; TLS sessions live by `lasting`.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
+        lasting: Lasting,
         process: &Process,
         logs: OpenLogs,
     ) -> Result<Self, StartError> {
@@ -43,7 +44,7 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { resolver, zones: Zones::default(), lasting: Lasting::new(), verifiers },
+            makings: Makings { resolver, zones: Zones::default(), lasting, verifiers },
             workers: Workers::new(Slots::new(0), prepare),
             logs,
             shutdown_timeout: None,

@@ -7,6 +7,7 @@ use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
+use mail::tls::Lasting;
 use nix::sys::signal::Signal;
 
 use crate::activation::Activated;
@@ -48,7 +49,7 @@ pub(crate) async fn run(
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(resolver, process, logs)?;
+    let mut serving = Serving::new(resolver, Lasting::new(), process, logs)?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {

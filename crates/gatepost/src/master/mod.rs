@@ -37,6 +37,7 @@ use crate::settings::Configuration;
 use crate::signals::Signals;
 use crate::sockets;
 use crate::start::{OpenLogs, StartError};
+use crate::ticket_keys::TicketKeys;
 use crate::worker::FATAL;
 
 /// The pause after the first order to stop at once; each further one is twice as long (as the originals).
@@ -112,7 +113,8 @@ pub(crate) async fn run(
     let (up, mut is_up) = watch::channel(false);
     let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
-    let nursery = Nursery { flavour: program.flavour, background, reports: reporting };
+    let ticket_keys = TicketKeys::default();
+    let nursery = Nursery { flavour: program.flavour, background, ticket_keys, reports: reporting };
     let mut master = Master {
         program,
         launch,
@@ -278,6 +280,7 @@ impl Master {
             }
             ToMaster::Failed(number, reason) if of_candidate(number) => self.give_up_candidate(&reason),
             ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::TicketKey(key) => self.nursery.ticket_keys.keep(key),
             ToMaster::Resolve(..) => {}
         }
         if self.candidate.is_none() && std::mem::take(&mut self.again) {

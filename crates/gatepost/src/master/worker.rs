@@ -16,6 +16,7 @@ use crate::bundle::{Bundle, LONGEST_TO_MASTER, ToMaster, ToWorker, VERSION};
 use crate::channel::{self, Receiver, Sender};
 use crate::lookup;
 use crate::settings::Variable;
+use crate::ticket_keys::TicketKeys;
 use crate::worker;
 
 /// This program, even if its file has been replaced meanwhile: in a new process it stands for what that was copied
@@ -50,6 +51,8 @@ pub(super) struct Nursery {
     pub(super) flavour: Flavour,
     /// Whether the program has gone to the background.
     pub(super) background: bool,
+    /// What keeps TLS sessions alive from one to the next.
+    pub(super) ticket_keys: TicketKeys,
     /// Where their words go.
     pub(super) reports: mpsc::Sender<Report>,
 }
@@ -81,7 +84,8 @@ impl Nursery {
         tokio::spawn(send_all(sender, outgoing));
         tokio::spawn(listen(receiver, pid, outbox.clone(), self.reports.clone()));
         let worker = Worker { pid, child, outbox, born: Instant::now() };
-        worker.send(ToWorker::Hello { version: VERSION.to_owned(), background: self.background });
+        let (version, ticket_keys) = (VERSION.to_owned(), self.ticket_keys.all());
+        worker.send(ToWorker::Hello { version, background: self.background, ticket_keys });
         Ok(worker)
     }
 }
