@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
-use mail::dns::Zones;
+use mail::dns::{Resolvers, Zones};
 use mail::files::Files;
 use mail::generation::Makings;
 use mail::listener::Bound;
@@ -44,7 +44,13 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { resolver, zones: Zones::default(), lasting, verifiers },
+            makings: Makings {
+                resolver,
+                resolvers: Resolvers::default(),
+                zones: Zones::default(),
+                lasting,
+                verifiers,
+            },
             workers: Workers::new(Slots::new(0), prepare),
             logs,
             shutdown_timeout: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
-use mail::dns::Zones;
+use mail::dns::{Resolvers, Zones};
 use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
@@ -117,6 +117,7 @@ impl OpenLogs {
 pub(crate) fn makings() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
@@ -127,6 +128,7 @@ pub(crate) fn makings() -> io::Result<Makings> {
 pub(crate) fn rehearsal() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(SystemResolver),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),

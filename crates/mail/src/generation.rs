@@ -30,6 +30,8 @@ pub struct Generation {
 pub struct Makings {
     /// Turns names into addresses where no `resolver` does.
     pub resolver: Arc<dyn Resolve>,
+    /// Resolvers of `resolver`, with what they know.
+    pub resolvers: dns::Resolvers,
     /// Counts what resolvers do, by `status_zone`.
     pub zones: dns::Zones,
     /// Ticket keys and session caches.
@@ -70,8 +72,7 @@ impl Generation {
         mut log: impl FnMut(&[ErrorLog]) -> ServerLog,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
-        let mut workshop =
-            Workshop { makings, files, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
+        let mut workshop = Workshop { makings, files, users: HashMap::new(), warn: &mut warn };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
             services.push(Arc::new(workshop.service(settings, log(&settings.core.error_logs))?));
@@ -86,8 +87,6 @@ struct Workshop<'a> {
     files: &'a Files,
     /// Users files by their paths.
     users: HashMap<PathBuf, Arc<UsersFile>>,
-    /// Resolvers by the directive that they come from: servers that inherit it share what it knows.
-    resolvers: Vec<(Arc<dns::Settings>, Arc<dns::Resolver>)>,
     warn: &'a mut dyn FnMut(&dyn Display),
 }
 
@@ -139,14 +138,9 @@ impl Workshop<'_> {
         Ok(file)
     }
 
-    fn names(&mut self, settings: &Arc<dns::Settings>) -> Arc<dns::Resolver> {
-        let known = self.resolvers.iter().find(|(of, _)| Arc::ptr_eq(of, settings));
-        if let Some((_, resolver)) = known {
-            return Arc::clone(resolver);
-        }
-        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), &self.makings.zones));
-        self.resolvers.push((Arc::clone(settings), Arc::clone(&resolver)));
-        resolver
+    fn names(&self, settings: &dns::Settings) -> Arc<dns::Resolver> {
+        let Makings { resolvers, zones, .. } = self.makings;
+        resolvers.with(settings, |settings| dns::Resolver::new(settings, zones))
     }
 
     /// TLS with clients, where the configuration has any.

@@ -15,6 +15,7 @@ mod failure;
 mod lookup;
 mod message;
 mod name;
+mod resolvers;
 mod servers;
 pub(crate) mod shelf;
 
@@ -31,6 +32,7 @@ pub use client::{ClientName, Nameless};
 pub use counters::{Counters, Zones};
 pub use failure::Failure;
 pub use name::{HostName, InvalidName};
+pub use resolvers::Resolvers;
 pub use servers::{ConfFault, name_servers};
 
 use self::cache::{Cache, Known};

@@ -15,7 +15,7 @@ use super::*;
 use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
 use crate::auth::users::Pool;
-use crate::dns::Zones;
+use crate::dns::{Resolvers, Zones};
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
@@ -48,6 +48,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let mail = mail.resolve(&Surroundings { directory, prefix, host_name, flavour }).unwrap();
     let makings = Makings {
         resolver: Arc::new(SystemResolver),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
