@@ -12,12 +12,16 @@
 mod activation;
 mod backend;
 mod deaths;
+mod download;
 mod load;
 mod lookups;
 mod ordinary;
 mod privileges;
 mod proc;
 mod reload;
+mod shortages;
 mod signals;
 mod stage;
+mod surroundings;
+mod syslog;
 mod upgrade;

@@ -86,6 +86,11 @@ impl Setting {
         self.pop3
     }
 
+    /// The backend's address.
+    pub(crate) fn backend_ip(&self) -> String {
+        self.backend.address().ip().to_string()
+    }
+
     /// `user` may log in, and belongs to the backend on `host`.
     pub(crate) fn write_users(&self, user: &str, host: &str) {
         write_users(self.directory.path(), user, host, self.backend.address());
@@ -94,6 +99,13 @@ impl Setting {
     /// Starts it as whoever runs the test.
     pub(crate) fn start(self) -> Stage {
         let command = self.command();
+        self.run(command)
+    }
+
+    /// Starts it with these variables besides those of the test.
+    pub(crate) fn start_with_environment(self, variables: &[(&str, &str)]) -> Stage {
+        let mut command = self.command();
+        command.envs(variables.iter().copied());
         self.run(command)
     }
 
