@@ -9,6 +9,7 @@ use mail::flavour::Flavour;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
+use tokio::task::spawn_blocking;
 
 use crate::cli::Options;
 use crate::lookup;
@@ -52,6 +53,13 @@ impl Program {
     /// Reads the configuration; host names in it are looked up by the system, and wait for it.
     pub(crate) fn load(&self) -> Loaded {
         settings::load(&self.request(), lookup::names())
+    }
+
+    /// Reads the configuration while this thread goes on: systemd's watchdog would not wait for names.
+    pub(crate) async fn load_beside(&self) -> Result<Loaded, StartError> {
+        let program = self.clone();
+        let loaded = spawn_blocking(move || program.load()).await;
+        loaded.map_err(StartError::call("reading the configuration"))
     }
 }
 

@@ -142,7 +142,7 @@ impl Single {
     }
 
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
-        let loaded = self.program.load();
+        let loaded = self.program.load_beside().await?;
         let Prepared { configuration, logs, bounds, files, .. } =
             Prepared::new(loaded, &[&self.bounds, self.activated.bounds()], say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
