@@ -16,6 +16,7 @@ use mail::slots::Slots;
 use mail::tls::Lasting;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use ring::Ring;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::settings::{Affinity, Configuration, Process};
@@ -33,12 +34,14 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Nothing served yet. Names go to `resolver`, lines to `logs`; TLS sessions live by `lasting`.
+    /// Nothing served yet. Names go to `resolver`, lines to `logs`; TLS sessions live by `lasting`, and threads send by
+    /// `rings`.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
         lasting: Lasting,
         process: &Process,
         logs: OpenLogs,
+        rings: Vec<Ring>,
     ) -> Result<Self, StartError> {
         let verifiers = Pool::new(process.processors.try_into().unwrap_or(std::num::NonZero::<usize>::MIN));
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
@@ -51,7 +54,7 @@ impl Serving {
                 lasting,
                 verifiers,
             },
-            workers: Workers::new(Slots::new(0), prepare),
+            workers: Workers::new(Slots::new(0), prepare, rings),
             logs,
             shutdown_timeout: None,
             cut: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::serve;
 use mail::settings::log::Level;
 use mail::tls::Lasting;
 use nix::sys::signal::Signal;
@@ -49,7 +50,8 @@ pub(crate) async fn run(
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(resolver, Lasting::new(), process, logs)?;
+    let rings = serve::rings(process.threads);
+    let mut serving = Serving::new(resolver, Lasting::new(), process, logs, rings)?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {

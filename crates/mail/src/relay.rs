@@ -105,8 +105,7 @@ impl Relay {
         if let Poll::Ready(ended) = down {
             // The upstream is gone and the client has its last word: nothing that the client says can matter.
             if ended.is_ok() && !self.to_upstream.closed {
-                // TLS wants the end declared by both sides (RFC 8446, section 6.1). One attempt: nobody waits for it.
-                let _ = self.upstream.poll_shutdown(cx);
+                self.upstream.sign_off(cx);
             }
             let ended = ended.map_err(Fault::downwards);
             return Poll::Ready(self.deaf.take().map_or(ended, Err));

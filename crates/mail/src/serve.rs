@@ -7,17 +7,19 @@ mod balance;
 mod thread;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use ring::Ring;
 use tokio::sync::watch;
 
 use self::balance::Seat;
 use self::thread::{Share, Task};
 use crate::event::ProcessEvent;
 use crate::generation::Generation;
+use crate::link;
 use crate::listener::Bound;
 use crate::settings::Listen;
 use crate::slots::Slots;
@@ -72,6 +74,8 @@ struct Shared {
     no_slot: AtomicU64,
     start: Instant,
     prepare: Prepare,
+    /// For threads to come.
+    rings: Mutex<Vec<Ring>>,
 }
 
 /// A generation with what its sessions are told.
@@ -82,8 +86,9 @@ struct Running {
 }
 
 impl Workers {
-    /// No threads yet. All sessions together hold at most `slots`; every thread begins with `prepare`.
-    pub fn new(slots: Arc<Slots>, prepare: Prepare) -> Self {
+    /// No threads yet. All sessions together hold at most `slots`; every thread begins with `prepare`, and takes one of
+    /// `rings` while there are any.
+    pub fn new(slots: Arc<Slots>, prepare: Prepare, rings: Vec<Ring>) -> Self {
         let shared = Shared {
             slots,
             connections: AtomicU64::new(1),
@@ -91,6 +96,7 @@ impl Workers {
             no_slot: AtomicU64::new(0),
             start: Instant::now(),
             prepare,
+            rings: Mutex::new(rings),
         };
         Self { threads: Vec::new(), shared: Arc::new(shared), current: None, old: Vec::new() }
     }
@@ -186,7 +192,16 @@ fn strengthen(orders: &watch::Sender<Order>, order: Order) {
     });
 }
 
+/// Rings for `threads` threads. Made before a process locks itself in: nobody can have one later.
+pub fn rings(threads: usize) -> Vec<Ring> {
+    (0..threads).map(|_| Ring::new(link::BATCH)).collect()
+}
+
 impl Shared {
+    fn ring(&self) -> Ring {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(Ring::plain)
+    }
+
     /// Says that there is no slot, at most once a second.
     fn tell_no_slot(&self, running: &Running, listen: &Listen) {
         let now = self.start.elapsed().as_secs() + 1;

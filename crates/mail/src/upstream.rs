@@ -96,14 +96,14 @@ impl Plan {
 /// The PROXY header that tells an upstream who the client is, and where it has connected to.
 fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
     let mut header = BytesMut::new();
+    let Some(version) = version else { return header };
     let endpoints = match (prefaced.client.addr.tcp(), prefaced.link.local_addr()) {
         (Some(source), Some(destination)) => Some(Endpoints { source, destination }),
         _ => None,
     };
     match version {
-        None => {}
-        Some(Version::V1) => write_v1(endpoints, &mut header),
-        Some(Version::V2) => write_v2(endpoints, &mut header),
+        Version::V1 => write_v1(endpoints, &mut header),
+        Version::V2 => write_v2(endpoints, &mut header),
     }
     header
 }

@@ -11,7 +11,7 @@ use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
 use mail::listener::Bound;
 use mail::log::{Log, Output, ServerLog, Sink};
-use mail::serve::{Order, Workers};
+use mail::serve::{Order, Workers, rings};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
 use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
@@ -64,7 +64,7 @@ async fn serve(plan: Plan) -> io::Result<()> {
         let listen = listen(&front, sockets.len());
         sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);
     }
-    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}));
+    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}), rings(1));
     workers.install(Generation { services }, &sockets, 1)?;
     ctrl_c().await?;
     workers.order(Order::Stop);

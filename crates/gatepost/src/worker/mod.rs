@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use mail::auth::resolve::CachedResolver;
 use mail::flavour::Flavour;
+use mail::serve;
 use mail::settings::log::Level;
 use mail::tls::{KeptKey, Keyring, Lasting};
 use nix::sys::signal::Signal;
@@ -155,6 +156,7 @@ impl Worker {
         let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
         mail::log::settle();
         let process = &opened.configuration.process;
+        let rings = serve::rings(process.threads);
         // Logs have threads of their own, which must be locked in as well: what is said before is told later.
         let said = RefCell::new(Vec::new());
         let say = |level, message: &dyn Display| said.borrow_mut().push((level, message.to_string()));
@@ -170,7 +172,7 @@ impl Worker {
         let (resolver, questions) = MasterResolver::new(to_master.clone());
         let resolver = Arc::new(CachedResolver::new(resolver));
         let lasting = Lasting::with_keys(keyring(ticket_keys, to_master.clone()));
-        let mut serving = Serving::new(resolver, lasting, process, logs)?;
+        let mut serving = Serving::new(resolver, lasting, process, logs, rings)?;
         serving.install(&opened.configuration, &opened.files, &opened.bounds, None)?;
         let (inbox, messages) = mpsc::channel(1);
         tokio::spawn(receive_all(from_master, inbox));

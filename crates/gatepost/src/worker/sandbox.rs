@@ -168,6 +168,8 @@ const FREE: &[i64] = &[
     libc::SYS_sendmsg,
     libc::SYS_sendmmsg,
     libc::SYS_splice,
+    // By rings that there are already, and that can do nothing but send and close.
+    libc::SYS_io_uring_enter,
     // Sockets. UDP needs bind; TCP cannot use it where there is Landlock.
     libc::SYS_connect,
     libc::SYS_bind,

@@ -133,7 +133,8 @@ impl Tls {
         loop {
             match self.flush(socket) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_writable(cx))?,
-                other => return Poll::Ready(other),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(()) => return socket.poll_flush(cx),
             }
         }
     }
@@ -147,7 +148,7 @@ impl Tls {
             }
         }
         ready!(self.poll_flush(socket, cx))?;
-        Poll::Ready(socket.shutdown())
+        socket.poll_shutdown(cx)
     }
 
     /// Sends what is owed; `WouldBlock` if some of it has to wait.

@@ -69,7 +69,7 @@ fn bound() -> (Bound, SocketAddr) {
 }
 
 fn workers(slots: usize) -> Workers {
-    Workers::new(Slots::new(slots), Box::new(|_| {}))
+    Workers::new(Slots::new(slots), Box::new(|_| {}), rings(1))
 }
 
 /// A client that was greeted, and by whom.

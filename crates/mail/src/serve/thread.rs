@@ -14,7 +14,7 @@ use super::balance::{self, Presence, Seat};
 use super::{Order, Running, Shared, Thread};
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::ProcessEvent;
-use crate::link::{Link, Loose};
+use crate::link::{self, Link, Loose};
 use crate::listener::{self, Bound, Listener};
 use crate::session::{self, Accepted};
 use crate::settings::{Door, Listen};
@@ -75,6 +75,7 @@ impl Thread {
         let own = seat.clone();
         let work = move || {
             (shared.prepare)(number);
+            runtime.spawn(link::deliver(shared.ring()));
             runtime.block_on(serve(own, inbox, &shared));
             // A name that is being looked up must not hold up the end.
             runtime.shutdown_background();
