@@ -43,10 +43,16 @@ fn serving_threads_run_on_the_processors_that_they_are_given() {
     let mask = format!("1{}", "0".repeat(processor));
     let setting = Setting::new(&format!("worker_processes 2; worker_cpu_affinity {mask} {mask};"), "");
     let stage = setting.start();
-    let threads = threads(stage.worker());
+    let worker = stage.worker();
     for name in ["serve-0", "serve-1"] {
-        let (_, thread) = threads.iter().find(|(of, _)| of == name).unwrap();
-        assert_eq!(proc::status(*thread, "Cpus_allowed_list"), processor.to_string(), "{name}");
+        // The second one may still be about to start.
+        eventually(&format!("{name} is where it belongs"), || {
+            let threads = threads(worker);
+            let thread = threads.iter().find(|(of, _)| of == name);
+            thread.is_some_and(|(_, number)| {
+                proc::status(*number, "Cpus_allowed_list") == processor.to_string()
+            })
+        });
     }
     let here = proc::status(std::process::id(), "Cpus_allowed_list");
     assert_eq!(proc::status(stage.master(), "Cpus_allowed_list"), here, "the master runs anywhere");
