@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
-use mail::dns::{ConfFile, ConfFiles, Zones};
+use mail::dns::{ConfFile, ConfFiles, Resolvers, Zones};
 use mail::files::Files;
 use mail::generation::Makings;
 use mail::limit;
@@ -36,9 +36,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Nothing served yet. Names go to `resolver`, lines to `logs`, and threads send by `rings`.
+    /// Nothing served yet. Names go to `resolver`, lines to `logs`; TLS sessions live by `lasting`, and threads send by
+    /// `rings`.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
+        lasting: Lasting,
         process: &Process,
         logs: OpenLogs,
         rings: Vec<Ring>,
@@ -49,11 +51,12 @@ impl Serving {
         Ok(Self {
             makings: Makings {
                 resolver,
+                resolvers: Resolvers::default(),
                 zones: Zones::default(),
                 conf_files: ConfFiles::default(),
                 limits: limit::Zones::default(),
                 penalties: penalty::Tables::default(),
-                lasting: Lasting::new(),
+                lasting,
                 verifiers,
             },
             workers: Workers::new(Slots::new(0), prepare, rings),

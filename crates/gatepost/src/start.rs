@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
-use mail::dns::{ConfFiles, Zones};
+use mail::dns::{ConfFiles, Resolvers, Zones};
 use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
 use mail::limit;
 use mail::listener::OpenError;
-use mail::log::Log;
+use mail::log::{Log, ServerLog};
 use mail::penalty;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
@@ -88,7 +88,7 @@ pub(crate) struct OpenLogs {
     /// The log of the main context.
     pub(crate) main: Arc<Log>,
     /// Those of the servers, in their order.
-    pub(crate) servers: Vec<Arc<Log>>,
+    pub(crate) servers: Vec<ServerLog>,
 }
 
 impl OpenLogs {
@@ -100,12 +100,13 @@ impl OpenLogs {
     /// Finds every log in `logs`.
     pub(crate) fn within(mut logs: Logs, process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
         let outer = logs.open(&process.error_logs)?;
-        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+        let mut server = |core: &Core| -> Result<ServerLog, logs::OpenError> {
             let own = match core.error_logs.as_slice() {
                 [] => outer.clone(),
                 own => logs.open(own)?,
             };
-            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
+            let usual = Arc::new(own.tagged(Arc::clone(&core.log_tags)));
+            Ok(ServerLog::new(usual, &process.debugged))
         };
         let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
         let opened = Self { logs, main: Arc::new(outer), servers };
@@ -118,6 +119,7 @@ impl OpenLogs {
 pub(crate) fn makings() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
         limits: limit::Zones::default(),
@@ -131,6 +133,7 @@ pub(crate) fn makings() -> io::Result<Makings> {
 pub(crate) fn rehearsal() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(SystemResolver),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
         limits: limit::Zones::default(),
@@ -149,7 +152,7 @@ pub(crate) fn build(
     warn: impl Fn(&dyn fmt::Display),
 ) -> Result<Generation, BuildError> {
     let mut servers = logs.servers.iter();
-    let log = |_: &[ErrorLog]| servers.next().map_or_else(|| Arc::clone(&logs.main), Arc::clone);
+    let log = |_: &[ErrorLog]| servers.next().cloned().expect("every server has a log");
     Generation::build(&mail.servers, makings, files, log, |warning| warn(warning))
 }
 

@@ -16,7 +16,7 @@ use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
 use crate::limit::{self, Limits};
-use crate::log::Log;
+use crate::log::ServerLog;
 use crate::penalty::{self, Penalty};
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
@@ -32,6 +32,8 @@ pub struct Generation {
 pub struct Makings {
     /// Turns names into addresses where no `resolver` does.
     pub resolver: Arc<dyn Resolve>,
+    /// Resolvers of `resolver`, with what they know.
+    pub resolvers: dns::Resolvers,
     /// Counts what resolvers do, by `status_zone`.
     pub zones: dns::Zones,
     /// The name servers that resolvers find in files.
@@ -75,11 +77,10 @@ impl Generation {
         servers: &[Arc<settings::Server>],
         makings: &Makings,
         files: &Files,
-        mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
+        mut log: impl FnMut(&[ErrorLog]) -> ServerLog,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
-        let mut workshop =
-            Workshop { makings, files, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
+        let mut workshop = Workshop { makings, files, users: HashMap::new(), warn: &mut warn };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
             services.push(Arc::new(workshop.service(settings, log(&settings.core.error_logs))?));
@@ -94,13 +95,11 @@ struct Workshop<'a> {
     files: &'a Files,
     /// Users files by their paths.
     users: HashMap<PathBuf, Arc<UsersFile>>,
-    /// Resolvers by the directive that they come from: servers that inherit it share what it knows.
-    resolvers: Vec<(Arc<dns::Settings>, Arc<dns::Resolver>)>,
     warn: &'a mut dyn FnMut(&dyn Display),
 }
 
 impl Workshop<'_> {
-    fn service(&mut self, settings: &Arc<settings::Server>, log: Arc<Log>) -> Result<Service, BuildError> {
+    fn service(&mut self, settings: &Arc<settings::Server>, log: ServerLog) -> Result<Service, BuildError> {
         let names = settings.resolver.as_ref().map(|dns| self.names(dns));
         let resolver: Arc<dyn Resolve> = match &names {
             Some(names) => Arc::clone(names) as _,
@@ -150,15 +149,9 @@ impl Workshop<'_> {
         Ok(file)
     }
 
-    fn names(&mut self, settings: &Arc<dns::Settings>) -> Arc<dns::Resolver> {
-        let known = self.resolvers.iter().find(|(of, _)| Arc::ptr_eq(of, settings));
-        if let Some((_, resolver)) = known {
-            return Arc::clone(resolver);
-        }
-        let Makings { zones, conf_files, .. } = self.makings;
-        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), zones, conf_files));
-        self.resolvers.push((Arc::clone(settings), Arc::clone(&resolver)));
-        resolver
+    fn names(&self, settings: &dns::Settings) -> Arc<dns::Resolver> {
+        let Makings { resolvers, zones, conf_files, .. } = self.makings;
+        resolvers.with(settings, |settings| dns::Resolver::new(settings, zones, conf_files))
     }
 
     /// TLS with clients, where the configuration has any.
@@ -218,7 +211,7 @@ pub struct Service {
     /// How guessing is answered, if it is not answered as everything is.
     pub penalty: Option<Penalty>,
     /// Where its sessions are told.
-    pub log: Arc<Log>,
+    pub log: ServerLog,
 }
 
 impl std::fmt::Debug for Service {

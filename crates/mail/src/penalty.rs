@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use crate::auth::Verdict;
 use crate::preface::Prefaced;
+use crate::settings::Peers;
 use crate::settings::PenaltySettings;
-use crate::settings::realip::Network;
 
 use self::table::{Outcome, Table};
 
@@ -48,7 +48,7 @@ impl Tables {
 #[derive(Debug)]
 pub struct Penalty {
     table: Arc<Table>,
-    exempt: Vec<Network>,
+    exempt: Peers,
 }
 
 impl Penalty {
@@ -70,9 +70,7 @@ pub fn settle(prefaced: &Prefaced, login: &Login, verdict: &Verdict) -> Duration
         return Duration::ZERO;
     };
     // Whoever may say that a client is somebody else, and does not, speaks for many.
-    let is_exempt = service.settings.real_ip.trusts(client.addr)
-        || penalty.exempt.iter().any(|network| network.contains(ip));
-    if is_exempt {
+    if service.settings.real_ip.trusts(client.addr) || penalty.exempt.contain(client.addr) {
         return Duration::ZERO;
     }
     penalty.table.settle(ip, &login.credentials, outcome, Instant::now())

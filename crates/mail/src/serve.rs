@@ -231,7 +231,7 @@ impl std::fmt::Debug for Shared {
 impl Running {
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        event.tell(&self.generation.services[listen.door.server].log);
+        event.tell(self.generation.services[listen.door.server].log.usual());
     }
 }
 

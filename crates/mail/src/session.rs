@@ -120,7 +120,7 @@ impl Word {
 pub async fn run(accepted: Accepted) {
     let Accepted { link, client, server, door, connection, service, slot, orders, presence } = accepted;
     let held = Held { orders, slot, _presence: presence };
-    let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
+    let mut teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
     // What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
     // room for it.

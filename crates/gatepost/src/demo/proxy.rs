@@ -11,7 +11,7 @@ use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
 use mail::limit;
 use mail::listener::Bound;
-use mail::log::{Log, Output, Sink};
+use mail::log::{Log, Output, ServerLog, Sink};
 use mail::serve::{Order, Workers, rings};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
@@ -48,7 +48,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
-    let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
+    let log = ServerLog::from(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
     let makings = start::makings()?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
@@ -62,7 +62,7 @@ async fn serve(plan: Plan) -> io::Result<()> {
             upstream_tls: None,
             limits: limit::Limits::default(),
             penalty: None,
-            log: Arc::clone(&log),
+            log: log.clone(),
         }));
         let listen = listen(&front, sockets.len());
         sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);

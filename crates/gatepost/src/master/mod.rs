@@ -20,6 +20,7 @@ use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -27,6 +28,7 @@ use self::reload::Candidate;
 use self::respawn::Respawn;
 use self::upgrade::NewProgram;
 use self::worker::{Nursery, Report, Worker};
+use crate::activation::Activated;
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
@@ -37,6 +39,7 @@ use crate::settings::Configuration;
 use crate::signals::Signals;
 use crate::sockets;
 use crate::start::{OpenLogs, StartError};
+use crate::ticket_keys::TicketKeys;
 use crate::watch::Watch;
 use crate::worker::FATAL;
 
@@ -115,7 +118,8 @@ pub(crate) async fn run(
     let (up, mut is_up) = watch::channel(false);
     let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
-    let nursery = Nursery { flavour: program.flavour, background, reports: reporting };
+    let ticket_keys = TicketKeys::default();
+    let nursery = Nursery { flavour: program.flavour, background, ticket_keys, reports: reporting };
     let mut master = Master {
         program,
         launch,
@@ -302,6 +306,7 @@ impl Master {
             }
             ToMaster::Failed(number, reason) if of_candidate(number) => self.give_up_candidate(&reason),
             ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::TicketKey(key) => self.nursery.ticket_keys.keep(key),
             ToMaster::Resolve(..) => {}
         }
         if self.candidate.is_none() && std::mem::take(&mut self.again) {
@@ -383,7 +388,7 @@ impl Master {
         }
     }
 
-    fn tell_signal(&self, pid: nix::unistd::Pid, status: ExitStatus) {
+    fn tell_signal(&self, pid: Pid, status: ExitStatus) {
         let signal = status.signal().unwrap_or_default();
         let core = if status.core_dumped() { " (core dumped)" } else { "" };
         let message = format_args!("worker process {pid} exited on signal {signal}{core}");
@@ -394,6 +399,14 @@ impl Master {
     fn workers(&self) -> impl Iterator<Item = &Worker> {
         let fresh = self.candidate.iter().filter_map(Candidate::fresh);
         self.worker.iter().chain(fresh).chain(&self.leaving)
+    }
+
+    /// Whether this is a worker, or the new program.
+    fn has_started(&self, pid: Pid) -> bool {
+        let is_new_program =
+            |program: &NewProgram| u32::try_from(pid.as_raw()).is_ok_and(|pid| pid == program.id());
+        self.workers().any(|worker| worker.pid() == pid)
+            || self.new_program.as_ref().is_some_and(is_new_program)
     }
 
     /// The worker that accepts accepts no longer, and ends with its last session.
@@ -425,8 +438,9 @@ impl Master {
     fn close_sockets(&mut self) {
         let bounds = std::mem::take(&mut self.setup.bounds);
         if self.new_program.is_none() && !(self.inherited && self.launch.has_parent()) {
-            sockets::delete_files(&bounds, &[], &|_, _| {});
+            sockets::delete_files(&bounds, &[self.launch.activated.bounds()], &|_, _| {});
         }
+        self.launch.activated = Activated::default();
     }
 
     /// The last things that a master does.

@@ -27,7 +27,8 @@ pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, say: Say<
     if let Some(identity) = identity {
         become_user(identity)?;
     }
-    give_up_capabilities()?;
+    prctl::set_no_new_privs().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+    give_up_capabilities().map_err(failed("capset()"))?;
     // A core file has everybody's passwords in it: only those get one who ask for it.
     if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
         alert(say, "prctl(PR_SET_DUMPABLE)", &error.into());
@@ -47,14 +48,13 @@ fn become_user(identity: &Identity) -> Result<(), Fatal> {
     setresuid(uid, uid, uid).map_err(failed(format!("setuid({uid})")))
 }
 
-/// Nothing that root may do, even if `user` is root; and nothing that a program could give back.
-fn give_up_capabilities() -> Result<(), Fatal> {
-    prctl::set_no_new_privs().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+/// Nothing that root may do, even if `user` is root.
+pub(crate) fn give_up_capabilities() -> io::Result<()> {
     // An old kernel may not have ambient capabilities; then there are none to clear.
     let _ = clear_ambient_capability_set();
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    set_capabilities(None, sets).map_err(failed("capset()"))
+    Ok(set_capabilities(None, sets)?)
 }
 
 fn lock_in(wanted: Sandbox, say: Say<'_>) -> Result<(), Fatal> {

@@ -16,6 +16,7 @@ mod failure;
 mod lookup;
 mod message;
 mod name;
+mod resolvers;
 mod servers;
 pub(crate) mod shelf;
 
@@ -33,6 +34,7 @@ pub use conf::{ConfFault, ConfFile, ConfFiles, name_servers};
 pub use counters::{Counters, Zones};
 pub use failure::Failure;
 pub use name::{HostName, InvalidName};
+pub use resolvers::Resolvers;
 
 use self::cache::{Cache, Known};
 use self::exchange::{Exchange, RESEND};

@@ -15,7 +15,7 @@ use super::*;
 use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
 use crate::auth::users::Pool;
-use crate::dns::{ConfFiles, Zones};
+use crate::dns::{ConfFiles, Resolvers, Zones};
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
@@ -50,6 +50,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let mail = mail.resolve(&Surroundings { directory, prefix, host_name, flavour }).unwrap();
     let makings = Makings {
         resolver: Arc::new(SystemResolver),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
         conf_files: ConfFiles::default(),
         limits: limit::Zones::default(),
@@ -57,7 +58,7 @@ fn generation(name: &str, memory: &Memory) -> Generation {
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
     };
-    let log = |_: &_| Arc::new(memory.log(Level::Error));
+    let log = |_: &_| memory.log(Level::Error).into();
     Generation::build(&mail.servers, &makings, &Files::on_disk(), log, |_| {}).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use conf::{Args, Count, Directive, Fault, List, Mistake, Setting, doc};
 
-use super::realip::{self, Network};
+use super::peers::{Peers, Written};
 use super::zone::{self, Declared, Sizes};
 
 /// The table of servers that name none.
@@ -16,7 +16,7 @@ pub struct PenaltySettings {
     /// How much memory it may take, bytes.
     pub size: usize,
     /// Whose failures are not looked at.
-    pub exempt: Vec<Network>,
+    pub exempt: Peers,
 }
 
 /// Penalties as written.
@@ -24,7 +24,7 @@ pub struct PenaltySettings {
 pub struct PenaltyBlock {
     /// `None`: `off`.
     penalty: Setting<Option<Declared>>,
-    exempt: List<Network>,
+    exempt: List<Written>,
     /// Those that all servers have declared so far.
     zones: Sizes,
 }
@@ -56,7 +56,7 @@ pub const PENALTY: &[Directive<PenaltyBlock>] = &[
         "auth_penalty_exempt",
         Count::AtLeast(1),
         doc(
-            "ADDRESS | CIDR | NAME …",
+            "ADDRESS | CIDR | unix: | NAME …",
             "",
             "Clients whose failures are not counted and whose answers are not held back, such as a webmail that logs \
              in for its users. Those of `set_real_ip_from` never are. The directive may be repeated; a server that \
@@ -64,7 +64,7 @@ pub const PENALTY: &[Directive<PenaltyBlock>] = &[
         ),
         |b, a| {
             for word in a.words() {
-                realip::networks(a, word)?.into_iter().for_each(|network| b.exempt.push(network));
+                b.exempt.push(Written::parse(a, word)?);
             }
             Ok(())
         },
@@ -94,5 +94,9 @@ fn set(block: &mut PenaltyBlock, args: &Args<'_>) -> Result<(), Fault> {
 /// The penalties of a server, if it has any.
 pub fn resolve(server: &PenaltyBlock, mail: &PenaltyBlock) -> Option<PenaltySettings> {
     let Declared { name, size } = server.penalty.inherit(&mail.penalty).value()?.clone()?;
-    Some(PenaltySettings { zone: name, size, exempt: server.exempt.or(&mail.exempt).to_vec() })
+    Some(PenaltySettings {
+        zone: name,
+        size,
+        exempt: server.exempt.or(&mail.exempt).iter().cloned().collect(),
+    })
 }

@@ -79,8 +79,12 @@ fn penalties_are_off_unless_they_are_on_and_then_share_a_zone() {
     let penalty = |text: &str| {
         let mail = settings(&format!("auth_http h; {text}"));
         mail.servers[0].penalty.as_ref().map(|it| {
-            let exempt: Vec<_> =
-                it.exempt.iter().map(|network| format!("{}/{}", network.address, network.prefix)).collect();
+            let exempt: Vec<_> = it
+                .exempt
+                .networks
+                .iter()
+                .map(|network| format!("{}/{}", network.address, network.prefix))
+                .collect();
             format!("{} {} [{}]", it.zone, it.size, exempt.join(" "))
         })
     };

@@ -27,7 +27,7 @@ fn what_is_said_about_upstreams_is_so() {
 fn trusted_proxies_are_addresses_networks_names_and_unix_sockets() {
     let trusted = |text: &str| {
         let (mail, warnings) = read(&format!("auth_http h; {text}"));
-        let real_ip = &mail.unwrap().servers[0].real_ip;
+        let real_ip = &mail.unwrap().servers[0].real_ip.0;
         let networks =
             real_ip.networks.iter().map(|network| format!("{}/{}", network.address, network.prefix));
         let unix = real_ip.unix.then(|| "unix:".to_owned());
