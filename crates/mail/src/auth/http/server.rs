@@ -118,13 +118,11 @@ impl Server {
     /// The head of a request. It holds the password, so it is written once and wiped when it is sent.
     fn request(&self, headers: &[Header<'_>]) -> Secret {
         let start = format!("GET {} HTTP/1.1\r\nHost: {}\r\n", self.url.uri, self.url.host);
-        let lines = headers.iter().map(|line| line.name.len() + line.value.expose().len() + 4).sum::<usize>();
+        let lines: usize = headers.iter().map(Header::written_len).sum();
         let mut request = Vec::with_capacity(start.len() + lines + 2);
         request.extend_from_slice(start.as_bytes());
-        for line in headers {
-            for part in [line.name.as_bytes(), b": ", line.value.expose(), b"\r\n"] {
-                request.extend_from_slice(part);
-            }
+        for header in headers {
+            header.write(&mut request);
         }
         request.extend_from_slice(b"\r\n");
         Secret::new(request)
