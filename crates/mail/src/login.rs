@@ -37,8 +37,6 @@ pub struct Authorised {
     pub prefaced: Prefaced,
     /// Its side of the dialogue, for a last word should the upstream fail.
     pub front: Front,
-    /// What it has sent behind its login: the upstream's.
-    pub input: BytesMut,
     /// What it said about itself.
     pub login: Login,
     /// Where it goes, and as whom.
@@ -88,7 +86,6 @@ pub struct Waiting {
     prefaced: Prefaced,
     front: Front,
     salt: Salt,
-    input: BytesMut,
     /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
     deadline: Instant,
     /// What has become of its login, and when it is to know.
@@ -152,15 +149,14 @@ impl Waiting {
     }
 
     /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
-    fn new(mut prefaced: Prefaced, salt: Salt, deadline: Instant) -> Box<Self> {
-        let input = std::mem::take(&mut prefaced.input);
+    fn new(prefaced: Prefaced, salt: Salt, deadline: Instant) -> Box<Self> {
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
         let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt);
         if prefaced.credit != Credit::Nothing {
             front = front.trusting();
         }
-        Box::new(Self { prefaced, front, salt, input, deadline, settled: None })
+        Box::new(Self { prefaced, front, salt, deadline, settled: None })
     }
 
     /// Its link.
@@ -200,7 +196,7 @@ impl Waiting {
     /// Whether the session may rest until `until` if its client stays silent: it holds nothing, and would not be woken
     /// at once.
     fn may_rest(&self, until: Instant) -> bool {
-        self.input.is_empty()
+        self.prefaced.input.is_empty()
             && rest::is_possible()
             && until.saturating_duration_since(Instant::now()) > rest::AFTER
     }
@@ -229,18 +225,26 @@ impl Waiting {
     async fn converse(&mut self, teller: &Teller) -> Result<Option<Said<Login>>, Broken> {
         let note = |_: &Front, violation| teller.tell_while(Action::Auth, &Event::Violation(&violation));
         loop {
-            let Self { prefaced: Prefaced { link, .. }, front, input, .. } = self;
+            let Self { prefaced: Prefaced { link, input, .. }, front, .. } = self;
             if let Some(said) = speak(link, front, input, note).await? {
                 return Ok(Some(said));
             }
-            if self.may_rest(self.deadline)
-                && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err()
-                && self.can_rest(self.deadline)
-            {
-                return Ok(None);
+            if self.may_rest(self.deadline) {
+                let heard = timeout(rest::AFTER, self.listen()).await;
+                if let Ok(heard) = heard {
+                    heard?;
+                    continue;
+                }
+                if self.can_rest(self.deadline) {
+                    return Ok(None);
+                }
             }
-            listen(&mut self.prefaced.link, &mut self.input).await?;
+            self.listen().await?;
         }
+    }
+
+    async fn listen(&mut self) -> Result<(), Broken> {
+        listen(&mut self.prefaced.link, &mut self.prefaced.input).await
     }
 
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
@@ -249,7 +253,7 @@ impl Waiting {
         teller.starttls = true;
         let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
-        let client = Client { tls, ..client };
+        let client = Client { tls: tls.map(Box::new), ..client };
         let input = BytesMut::new();
         self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
@@ -299,12 +303,12 @@ impl Waiting {
         teller.begin(Action::HttpAuth);
         teller.login = Some(login.credentials.user.clone());
         teller.tell(&Event::Step(Step::Asks(login.credentials.method)));
-        let Prefaced { link, client, service, .. } = &mut self.prefaced;
+        let Prefaced { link, client, service, input, .. } = &mut self.prefaced;
         let told = &*teller;
         let note = |remark: Remark| told.tell(&Event::AuthRemark(&remark));
         let verdict = tokio::select! {
             verdict = service.authority.authenticate(login, client, &note) => verdict,
-            () = hang_up(link, &mut self.input) => return Err(Trouble::ClientGone),
+            () = hang_up(link, input) => return Err(Trouble::ClientGone),
         };
         if let Verdict::Granted(route) = &verdict {
             teller.login = Some(route.identity.user.clone());
@@ -348,7 +352,7 @@ impl Waiting {
             tokio::select! {
                 () = sleep_until(awake) => {}
                 // Also after a rest: what has ended it shows here.
-                () = hang_up(&mut self.prefaced.link, &mut self.input) => return Err(Trouble::ClientGone),
+                () = hang_up(&mut self.prefaced.link, &mut self.prefaced.input) => return Err(Trouble::ClientGone),
             }
             if self.can_rest(time) {
                 break;
@@ -363,8 +367,8 @@ impl Waiting {
     }
 
     fn authorised(self: Box<Self>, (login, route): (Login, Route)) -> Turn {
-        let Self { prefaced, front, input, .. } = *self;
-        Turn::Authorised(Box::new(Authorised { prefaced, front, input, login, route }))
+        let Self { prefaced, front, .. } = *self;
+        Turn::Authorised(Box::new(Authorised { prefaced, front, login, route }))
     }
 }
 
@@ -391,10 +395,11 @@ pub async fn hang_up(link: &mut Link, input: &mut BytesMut) {
 
 /// Says the last word of a session whose upstream could not be had.
 pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
-    let Authorised { mut prefaced, mut front, mut input, .. } = authorised;
+    let Authorised { mut prefaced, mut front, .. } = authorised;
     front.answer(answer);
     let deadline = Instant::now() + prefaced.service.settings.core.timeout;
-    let said = timeout_at(deadline, converse(&mut prefaced.link, &mut front, &mut input, |_, _| {})).await;
+    let said =
+        timeout_at(deadline, converse(&mut prefaced.link, &mut front, &mut prefaced.input, |_, _| {})).await;
     if let Ok(Ok(Said::Closed)) = said {
         farewell(prefaced.link).await;
     }

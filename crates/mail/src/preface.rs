@@ -84,7 +84,8 @@ pub async fn complete(
     let counted = limit::arrive(&client, credit, (&mut link, door.ssl), &service, teller).await?;
     if door.ssl {
         teller.begin(Action::Handshaking);
-        (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
+        let (secured, tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
+        (link, client.tls) = (secured, tls.map(Box::new));
     }
     let mut input = BytesMut::new();
     if protocol == Protocol::Smtp {
@@ -145,7 +146,7 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) -> Forwarded {
     let mut forwarded = Forwarded::default();
     let Some(addresses) = &header.addresses else { return forwarded };
-    client.proxied = Some(Proxied::from(addresses));
+    client.proxied = Some(Box::new(Proxied::from(addresses)));
     if !service.settings.real_ip.trusts(peer) {
         return forwarded;
     }
@@ -155,7 +156,7 @@ fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Cl
     }
     forwarded.ttl = Some(header.tlvs.hops().map_or(MOST_HOPS, |left| left.min(MOST_HOPS)));
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
-        client.tls = Some(auth_http::Tls::from(&ssl));
+        client.tls = Some(Box::new(auth_http::Tls::from(&ssl)));
     }
     forwarded
 }

@@ -35,7 +35,7 @@ pub async fn open(
     teller: &mut Teller,
 ) -> Result<Connected, Parting> {
     let settings = Arc::clone(&authorised.prefaced.service.settings);
-    let mut input = std::mem::take(&mut authorised.input);
+    let mut input = std::mem::take(&mut authorised.prefaced.input);
     let plan = Plan::new(&authorised, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
@@ -55,7 +55,7 @@ pub async fn open(
         }
         Err(failed) => {
             let Failed { trouble, answer } = *failed;
-            authorised.input = input;
+            authorised.prefaced.input = input;
             Err(Parting { trouble: trouble.into(), word: Word::Answer(authorised, answer) })
         }
     }

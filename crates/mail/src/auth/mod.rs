@@ -28,9 +28,9 @@ pub struct Client {
     /// SMTP: its name in DNS, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`. `None` in other protocols.
     pub host: Option<String>,
     /// The addresses in its PROXY header, as they stood there.
-    pub proxied: Option<Proxied>,
+    pub proxied: Option<Box<Proxied>>,
     /// Its TLS, with us or with a balancer that may speak for it.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
 }
 
 impl Client {

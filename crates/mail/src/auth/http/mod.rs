@@ -143,8 +143,8 @@ impl HttpAuthority {
             protocol: client.protocol,
             client: &address,
             client_host: client.host.as_deref(),
-            proxied: client.proxied.as_ref(),
-            tls: client.tls.as_ref(),
+            proxied: client.proxied.as_deref(),
+            tls: client.tls.as_deref(),
             custom: &self.headers,
         };
         let headers = request.headers();
