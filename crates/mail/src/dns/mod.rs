@@ -12,6 +12,8 @@ mod client;
 mod counters;
 mod exchange;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lookup;
 mod message;
 mod name;
