@@ -1,8 +1,9 @@
 //! IMAP towards upstreams: says who the client is, if told to, and logs in with LOGIN, as the originals do.
 //!
 //! The client's own tag is used, so that the upstream's last reply is the one that the client waits for. User and
-//! password always go as synchronising literals, whatever the client has used: every server understands them, and
-//! no byte of them can be taken for a command.
+//! password always go as literals, whatever the client has used: every server understands them, and no byte of them
+//! can be taken for a command. They are synchronising, so that a login takes three round trips, unless the upstream's
+//! greeting announces that it does without (RFC 7888): then all goes at once.
 
 use std::convert::Infallible;
 
@@ -23,6 +24,8 @@ pub struct Back {
     tag: Tag,
     limit: usize,
     starttls: bool,
+    /// The longest literal that the upstream takes unprompted, if it does that at all.
+    unprompted: Option<usize>,
     /// The command that says who the client is, or nothing.
     introduction: Bytes,
     snub: Option<Snub>,
@@ -75,6 +78,7 @@ impl Back {
             tag,
             limit,
             starttls: false,
+            unprompted: None,
             introduction: Bytes::new(),
             snub: None,
             action: Action::Connecting,
@@ -136,8 +140,12 @@ impl Back {
             }
             state => state,
         };
-        if matches!(state, State::Id(_)) && !is_ok(&input[self.passed..end], ID_TAG) {
-            self.snub = Some(Snub::ImapId);
+        let line = &input[self.passed..end];
+        match state {
+            // What was announced in clear does not hold inside TLS (RFC 9051, section 6.2.1).
+            State::Greeting(_) if !self.starttls => self.unprompted = unprompted(line),
+            State::Id(_) if !is_ok(line, ID_TAG) => self.snub = Some(Snub::ImapId),
+            _ => {}
         }
         // What is there already was not said in answer to what is going to be sent.
         if !is_untagged(&input[end..]) {
@@ -200,9 +208,17 @@ impl Back {
         if memchr(0, &user).or(memchr(0, password.expose())).is_some() {
             return Err(Outcome::Unsendable);
         }
-        write(output, &[self.tag.as_ref(), b" LOGIN ", &literal(&user)]);
         self.action = Action::SendingLogin;
-        self.state = State::User(user, password);
+        let tag = self.tag.as_ref();
+        if self.unprompted.is_some_and(|most| user.len().max(password.expose().len()) <= most) {
+            write(output, &[tag, b" LOGIN ", &non_synchronising(&user)]);
+            write(output, &[&user, b" ", &non_synchronising(password.expose())]);
+            write(output, &[password.expose()]);
+            self.state = State::Completion;
+        } else {
+            write(output, &[tag, b" LOGIN ", &literal(&user)]);
+            self.state = State::User(user, password);
+        }
         Ok(())
     }
 
@@ -307,9 +323,26 @@ fn starts_with(line: &[u8], prefix: &[u8]) -> bool {
     line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Announces `text` as a literal and waits for the prompt.
+/// The longest literal that a server takes without prompting for it, if its greeting announces that it takes any:
+/// LITERAL+ sets no limit, LITERAL- one of 4096 bytes (RFC 7888, sections 4 and 5).
+fn unprompted(greeting: &[u8]) -> Option<usize> {
+    const CODE: &[u8] = b"* OK [CAPABILITY ";
+    if !starts_with(greeting, CODE) {
+        return None;
+    }
+    let code = greeting[CODE.len()..].split(|&byte| byte == b']').next()?;
+    let announces = |name: &[u8]| code.split(|&byte| byte == b' ').any(|it| it.eq_ignore_ascii_case(name));
+    if announces(b"LITERAL+") { Some(usize::MAX) } else { announces(b"LITERAL-").then_some(4096) }
+}
+
+/// Announces `text` as a literal, which waits for the prompt.
 fn literal(text: &[u8]) -> Vec<u8> {
     format!("{{{}}}", text.len()).into_bytes()
+}
+
+/// Announces `text` as a literal that follows at once.
+fn non_synchronising(text: &[u8]) -> Vec<u8> {
+    format!("{{{}+}}", text.len()).into_bytes()
 }
 
 #[cfg(test)]

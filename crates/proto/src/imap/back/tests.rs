@@ -54,6 +54,61 @@ fn user_and_password_go_as_literals() {
 }
 
 #[test]
+fn a_server_that_takes_literals_unprompted_gets_the_login_at_once() {
+    session()
+        .trades(
+            "* OK [CAPABILITY IMAP4rev1 LITERAL+ AUTH=PLAIN] hi\r\n",
+            "a LOGIN {4+}\r\nuser {5+}\r\npa ss\r\n",
+        )
+        .inspects(|back| assert_eq!(back.action(), Action::SendingLogin))
+        .sends("a OK in\r\n")
+        .asks(logged_in("a OK in\r\n"))
+        .check();
+    session_as(b"", b"}\r\nb X")
+        .trades("* ok [capability literal-]\r\n", "a LOGIN {0+}\r\n {6+}\r\n}\r\nb X\r\n")
+        .sends("a NO [AUTHENTICATIONFAILED] no\r\n")
+        .asks(refused("a NO [AUTHENTICATIONFAILED] no\r\n", "NO"))
+        .check();
+}
+
+#[test]
+fn literals_wait_for_the_prompt_where_a_greeting_does_not_say_otherwise() {
+    for greeting in [
+        "* OK LITERAL+ ready\r\n",
+        "* OK [CAPABILITY IMAP4rev1] LITERAL+ ready\r\n",
+        "* OK [CAPABILITY IMAP4rev1 XLITERAL+] ready\r\n",
+        "* OK [ALERT] [CAPABILITY LITERAL+] ready\r\n",
+        "* OK [CAPABILITY",
+    ] {
+        let greeting = format!("{}\r\n", greeting.trim_end());
+        session().trades(greeting, "a LOGIN {4}\r\n").check();
+    }
+}
+
+#[test]
+fn literal_minus_ends_at_4096_bytes() {
+    const LONG: [u8; 4097] = [b'p'; 4097];
+    session_as(b"user", &LONG)
+        .trades("* OK [CAPABILITY IMAP4rev2 LITERAL-] hi\r\n", "a LOGIN {4}\r\n")
+        .trades("+\r\n", "user {4097}\r\n")
+        .check();
+    session_as(b"user", &LONG[1..])
+        .sends("* OK [CAPABILITY IMAP4rev2 LITERAL-] hi\r\n")
+        .receives([b"a LOGIN {4+}\r\nuser {4096+}\r\n", &LONG[1..], b"\r\n"].concat())
+        .check();
+}
+
+#[test]
+fn what_was_announced_in_clear_is_forgotten_inside_tls() {
+    securing()
+        .trades("* OK [CAPABILITY LITERAL+ STARTTLS] ready\r\n", "TLS STARTTLS\r\n")
+        .sends("TLS OK begin\r\n")
+        .upgrades()
+        .receives("a LOGIN {1}\r\n")
+        .check();
+}
+
+#[test]
 fn all_of_the_last_reply_goes_to_the_client() {
     sent()
         .sends("* CAPABILITY x\r\n* 3 EXISTS\r\na ok done\r\n")
