@@ -9,7 +9,7 @@ use crate::bytes::{find, show};
 use crate::server::{Serve, Server};
 use crate::socket::{Listener, Place};
 use crate::wire::Wire;
-use crate::{PATIENCE, Script};
+use crate::{PATIENCE, Script, secrets};
 
 /// A server that reads requests up to the blank line and plays a script in answer to each.
 ///
@@ -70,6 +70,9 @@ impl Asked {
     }
 
     fn note(&self, request: Request) {
+        if let Some(password) = request.value("Auth-Pass") {
+            secrets::learn(request.value("Auth-User").unwrap_or_default(), password);
+        }
         self.lock().push(request);
         self.changed.notify_all();
     }

@@ -10,6 +10,7 @@
 //! - Every wait is bounded by [`PATIENCE`]. A hang is a failed test that shows what was exchanged so far.
 //! - Nothing has a fixed port or a fixed path, and two test processes cannot meet (see [`port`]).
 //! - Whatever was started is ended by its own process id when its value is dropped.
+//! - No password that a test uses stands in a log of gatepost, also at level debug (see [`secrets`]).
 //! - A scripted server that met something else than its script fails the test when it is dropped, even if the test never
 //!   asks.
 //!
@@ -33,6 +34,7 @@ mod process;
 pub mod proxy;
 pub mod real;
 mod script;
+pub mod secrets;
 mod server;
 mod socket;
 pub mod tool;

@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use crate::proc;
-use crate::stage::{NOBODY, Setting, login, use_session};
+use crate::stage::{NOBODY, PASSWORD, Setting, login, use_session};
 
 #[test]
 fn the_worker_has_no_privileges_and_the_master_keeps_its_own() {
@@ -80,7 +80,10 @@ fn the_worker_learns_from_the_master_what_names_mean() {
     stage.write_users("joe", "no-such-host.invalid");
     stage.reload();
     let mut client = rig::Client::connect(stage.pop3);
-    client.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n").send("PASS hush\r\n");
+    client
+        .expect("+OK POP3 ready\r\n")
+        .exchange("USER joe\r\n", "+OK\r\n")
+        .send(format!("PASS {PASSWORD}\r\n"));
     client.expect_prefix("-ERR");
     stage.wait_for_log("no-such-host.invalid");
 }
