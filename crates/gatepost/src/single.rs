@@ -42,6 +42,7 @@ pub(crate) async fn run(
         logs.logs.give_to(account.uid);
         start::become_user(account)?;
     }
+    start::guard_memory(process, &to_log(&logs.main));
     start::introduce(&logs, program.flavour);
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();

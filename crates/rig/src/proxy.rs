@@ -75,8 +75,11 @@ impl Proxy {
     pub fn start(program: &Program, mail: &str) -> Self {
         Self::start_whole(
             program,
-            // As whom the test runs: its temporary directories are open to nobody else.
-            &format!("user root;\ndaemon off;\nmaster_process off;\nevents {{}}\nmail {{\n{mail}\n}}\n"),
+            // As whom the test runs: its temporary directories are open to nobody else. A process that may leave a core may
+            // be looked at, too, by whoever has started it.
+            &format!(
+                "user root;\ndaemon off;\nmaster_process off;\nworker_rlimit_core 0;\nevents {{}}\nmail {{\n{mail}\n}}\n"
+            ),
         )
     }
 

@@ -28,10 +28,7 @@ pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, say: Say<
         become_user(identity)?;
     }
     give_up_capabilities()?;
-    // A core file has everybody's passwords in it: only those get one who ask for it.
-    if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
-        alert(say, "prctl(PR_SET_DUMPABLE)", &error.into());
-    }
+    start::guard_memory(process, say);
     if let Some(directory) = &process.directory {
         chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
     }
