@@ -70,9 +70,6 @@ impl Asked {
     }
 
     fn note(&self, request: Request) {
-        if let Some(password) = request.value("Auth-Pass") {
-            secrets::learn(request.value("Auth-User").unwrap_or_default(), password);
-        }
         self.lock().push(request);
         self.changed.notify_all();
     }
@@ -163,6 +160,7 @@ impl AuthServer {
                 while let Some(raw) = next_request(wire) {
                     let request = Request { raw, connection };
                     let script = answer(&request);
+                    learn(&request, &script);
                     asked.note(request);
                     wire.play(&script)?;
                     if script.closes() {
@@ -173,6 +171,14 @@ impl AuthServer {
             }
         });
         Self { server: Server::start("the auth server", bound, serve), asked }
+    }
+}
+
+/// A password stands in no log from now on, unless this server itself repeats it where it does not belong.
+fn learn(request: &Request, script: &Script) {
+    let password = request.value("Auth-Pass").unwrap_or_default();
+    if !password.is_empty() && !script.says(password) {
+        secrets::learn(request.value("Auth-User").unwrap_or_default(), password);
     }
 }
 

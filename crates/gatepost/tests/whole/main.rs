@@ -4,6 +4,7 @@
 //! One test binary, because each of them is linked on its own. What the peers say is spelled out in every test; the rig
 //! knows no protocol.
 
+mod adversarial;
 mod attacks;
 mod command_line;
 mod faults;
