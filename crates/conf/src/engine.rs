@@ -79,6 +79,13 @@ impl<B> Rows for Bound<'_, B> {
     }
 }
 
+/// The directives of two owners.
+impl<A: Rows, B: Rows> Rows for (A, B) {
+    fn apply(&mut self, statement: &Statement, reading: &Reading<'_>) -> Option<Result<(), Fault>> {
+        self.0.apply(statement, reading).or_else(|| self.1.apply(statement, reading))
+    }
+}
+
 /// Applies all statements of `block` to whichever of `owners` has them.
 ///
 /// # Errors

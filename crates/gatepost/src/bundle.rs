@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +26,10 @@ use zeroize::Zeroizing;
 
 use crate::logs::Logs;
 use crate::settings::{self, Account, Configuration, Loaded, Machine, Request};
+use crate::ticket_keys::TicketKey;
 
 /// What master and worker have to agree on.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// What the master says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub(crate) enum ToWorker {
         version: String,
         /// Whether the program has gone to the background.
         background: bool,
+        /// Keys of session tickets that workers before have made.
+        ticket_keys: Vec<TicketKey>,
     },
     /// Serve this from now on, which has this number. Descriptors: listening sockets, then logs.
     Serve(u64, Arc<Bundle>),
@@ -46,6 +49,8 @@ pub(crate) enum ToWorker {
     Logs(Vec<OsString>),
     /// What the system says of a name.
     Resolved(u64, Result<Vec<IpAddr>, String>),
+    /// The file of this name, which `conf` of `resolver` names, has these name servers now.
+    NameServers(String, Vec<SocketAddr>),
     /// Accept nothing more, and end with the last session.
     Drain,
     /// End at once.
@@ -63,6 +68,8 @@ pub(crate) enum ToMaster {
     Connections(usize),
     /// Somebody has told it to reopen its logs, which it cannot.
     Reopen,
+    /// It has made a key of session tickets, for the next worker.
+    TicketKey(TicketKey),
     /// What does the system say of this name?
     Resolve(u64, String),
 }
@@ -145,7 +152,6 @@ impl Bundle {
     pub(crate) fn pack(parts: Parts<'_>) -> Self {
         let Parts { request, sources, names, files, identity, bounds, logs } = parts;
         let known = files.into_known();
-        let plain = |contents: &[u8]| Bytes(Arc::new(Zeroizing::new(contents.to_vec())));
         let paths = |paths: &[PathBuf]| paths.iter().cloned().map(OsString::from).collect();
         Self {
             program: request.flavour.program().to_owned(),
@@ -162,12 +168,12 @@ impl Bundle {
             sources: sources
                 .files()
                 .iter()
-                .map(|it| (it.path.as_os_str().into(), plain(&it.contents)))
+                .map(|it| (it.path.as_os_str().into(), Bytes::new(&it.contents)))
                 .collect(),
             matches: sources.matches().iter().map(|(name, found)| (name.into(), paths(found))).collect(),
             names: names.into_known(),
             files: known.files.into_iter().map(|(path, contents)| (path.into(), Bytes(contents))).collect(),
-            roots: known.roots.map(|roots| roots.iter().map(|root| plain(root)).collect()),
+            roots: known.roots.map(|roots| roots.iter().map(|root| Bytes::new(root)).collect()),
             identity,
             sockets: bounds.iter().map(|bound| bound.sockets().len()).collect(),
             logs: logs.files().keys().map(Into::into).collect(),
@@ -293,8 +299,20 @@ impl fmt::Debug for Bundle {
     }
 }
 
-/// Contents of a file: sent in one piece, wiped when nobody needs them any more.
-struct Bytes(Arc<Zeroizing<Vec<u8>>>);
+/// Contents of a file or the like: sent in one piece, wiped when nobody needs them any more.
+#[derive(Clone)]
+pub(crate) struct Bytes(Arc<Zeroizing<Vec<u8>>>);
+
+impl Bytes {
+    pub(crate) fn new(contents: &[u8]) -> Self {
+        Self(Arc::new(Zeroizing::new(contents.to_vec())))
+    }
+
+    /// The contents themselves.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -313,7 +331,7 @@ impl<'de> Deserialize<'de> for Bytes {
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(Arc::new(Zeroizing::new(bytes.to_vec()))))
+                Ok(Bytes::new(bytes))
             }
         }
         deserializer.deserialize_bytes(Copying)

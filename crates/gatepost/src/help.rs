@@ -37,6 +37,15 @@ pub(crate) fn name_and_version(flavour: Flavour) -> String {
     }
 }
 
+/// The version that the title of a process shows: nginx shows none.
+pub(crate) const fn titled_version(flavour: Flavour) -> Option<&'static str> {
+    match flavour {
+        Flavour::Gatepost => Some(VERSION),
+        Flavour::Angie => Some(ANGIE.0),
+        Flavour::Nginx => None,
+    }
+}
+
 /// The line of `-v`.
 ///
 /// Called by the name of an original it tells that one's version, for scripts, and ours where the original has

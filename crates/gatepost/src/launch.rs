@@ -15,8 +15,10 @@ use std::process::{Command, ExitCode, Stdio};
 use mail::flavour::Flavour;
 use mail::settings::log::Destination;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getppid, setsid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, getppid, setsid};
 
+use crate::activation::Activated;
+use crate::help;
 use crate::settings::Process;
 
 /// Set in the environment of the process that stays: [`BACKGROUND`] or not, and the name that the program was called
@@ -30,7 +32,7 @@ const FOREGROUND: &str = "foreground ";
 const READY: u8 = b'+';
 
 /// How this process was started.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Launch {
     /// The name that the program was called by.
     pub(crate) name: OsString,
@@ -38,12 +40,23 @@ pub(crate) struct Launch {
     staying: Option<Place>,
     /// Who has started it.
     parent: Pid,
+    /// The sockets that systemd has started it with, once they are taken.
+    pub(crate) activated: Activated,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Background,
     Foreground,
+}
+
+/// What the process that stays does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It lets another process serve.
+    Master,
+    /// All (`master_process off`).
+    Single,
 }
 
 impl Launch {
@@ -60,7 +73,7 @@ impl Launch {
             (_, Some(name)) => (name, Some(Place::Foreground)),
             _ => (argv0.unwrap_or_else(|| "gatepost".into()), None),
         };
-        Self { name, staying, parent: getppid() }
+        Self { name, staying, parent: getppid(), activated: Activated::default() }
     }
 
     /// Whether this process is the one that stays.
@@ -73,14 +86,19 @@ impl Launch {
         self.staying == Some(Place::Background)
     }
 
+    /// The process that somebody has started: this one, or the one that has sent it to the background.
+    pub(crate) fn first_process(&self) -> Pid {
+        if self.is_background() { self.parent } else { getpid() }
+    }
+
     /// Whether the process that has started this one is still there.
     pub(crate) fn has_parent(&self) -> bool {
         getppid() == self.parent
     }
 
     /// Starts a second process and waits for its word; what it has to complain about it writes to standard error.
-    pub(crate) fn to_background(&self, flavour: Flavour) -> io::Result<ExitCode> {
-        let mut command = self.again(flavour, BACKGROUND)?;
+    pub(crate) fn to_background(&self, flavour: Flavour, role: Role) -> io::Result<ExitCode> {
+        let mut command = self.again(self.title(flavour, role), BACKGROUND)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut word = Vec::new();
         if let Some(mut stdout) = child.stdout.take() {
@@ -95,22 +113,40 @@ impl Launch {
 
     /// Puts the program with its title in the place of this process; returns only if that fails.
     pub(crate) fn in_place(&self, flavour: Flavour) -> io::Error {
-        match self.again(flavour, FOREGROUND) {
+        match self.again(self.title(flavour, Role::Master), FOREGROUND) {
             Ok(mut command) => command.exec(),
             Err(error) => error,
         }
     }
 
-    /// The program with its arguments, and the title that the originals give to a master: `ps` shows both.
-    fn again(&self, flavour: Flavour, place: &str) -> io::Result<Command> {
-        let mut title = OsString::from(format!("{}: master process ", flavour.program()));
+    /// What `ps` is to show before the arguments.
+    fn title(&self, flavour: Flavour, role: Role) -> OsString {
+        let mut title = title(flavour, role);
         title.push(&self.name);
+        title
+    }
+
+    /// The program with `title` and its arguments.
+    fn again(&self, title: OsString, place: &str) -> io::Result<Command> {
         let mut mark = OsString::from(place);
         mark.push(&self.name);
         let mut command = Command::new(env::current_exe()?);
         command.arg0(title).args(env::args_os().skip(1)).env(MARK, mark);
         Ok(command)
     }
+}
+
+/// What a process is called before its name, as the originals do. Angie also counts configurations there; a title that
+/// is given at the start would show the first one for ever.
+fn title(flavour: Flavour, role: Role) -> OsString {
+    let program = flavour.program();
+    match (help::titled_version(flavour), role) {
+        (None, Role::Master) => format!("{program}: master process "),
+        (None, Role::Single) => String::new(),
+        (Some(version), Role::Master) => format!("{program}: master process v{version} "),
+        (Some(version), Role::Single) => format!("{program}: single process v{version} "),
+    }
+    .into()
 }
 
 /// Leaves the terminal of the first process.
@@ -143,4 +179,20 @@ pub(crate) fn ready() -> io::Result<()> {
 
 fn null() -> io::Result<File> {
     OpenOptions::new().write(true).open("/dev/null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_those_of_the_originals() {
+        let title = |flavour, role| title(flavour, role).into_string().unwrap();
+        assert_eq!(title(Flavour::Nginx, Role::Master), "nginx: master process ");
+        assert_eq!(title(Flavour::Nginx, Role::Single), "");
+        let versions = [Flavour::Angie, Flavour::Gatepost].map(|it| help::titled_version(it).unwrap());
+        let [angie, gatepost] = versions;
+        assert_eq!(title(Flavour::Angie, Role::Master), format!("angie: master process v{angie} "));
+        assert_eq!(title(Flavour::Gatepost, Role::Single), format!("gatepost: single process v{gatepost} "));
+    }
 }

@@ -3,6 +3,7 @@
 //! What happens, in order: the command line is understood, the configuration read and checked, everything opened that
 //! needs privileges, a worker started that gives them up and serves, signals obeyed until it ends.
 
+mod activation;
 mod bundle;
 mod channel;
 mod check;
@@ -13,6 +14,7 @@ mod demo;
 mod help;
 mod launch;
 mod logs;
+mod lookup;
 mod master;
 mod notify;
 mod pidfile;
@@ -24,6 +26,8 @@ mod signals;
 mod single;
 mod sockets;
 mod start;
+mod ticket_keys;
+mod watch;
 mod worker;
 
 use std::env;
@@ -45,6 +49,9 @@ use crate::start::Reason;
 fn main() -> ExitCode {
     if worker::is_worker() {
         return worker::main();
+    }
+    if lookup::is_lookup() {
+        return lookup::main();
     }
     let mut words = env::args_os();
     let launch = Launch::this(words.next());

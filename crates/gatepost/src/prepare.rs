@@ -9,8 +9,10 @@ use mail::flavour::Flavour;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
+use tokio::task::spawn_blocking;
 
 use crate::cli::Options;
+use crate::lookup;
 use crate::settings::{self, Configuration, Loaded, Machine, Rejected, Request};
 use crate::sockets;
 use crate::start::{self, OpenLogs, Say, StartError};
@@ -48,9 +50,16 @@ impl Program {
         }
     }
 
-    /// Reads the configuration.
+    /// Reads the configuration; host names in it are looked up by the system, and wait for it.
     pub(crate) fn load(&self) -> Loaded {
-        settings::load(&self.request())
+        settings::load(&self.request(), lookup::names())
+    }
+
+    /// Reads the configuration while this thread goes on: systemd's watchdog would not wait for names.
+    pub(crate) async fn load_beside(&self) -> Result<Loaded, StartError> {
+        let program = self.clone();
+        let loaded = spawn_blocking(move || program.load()).await;
+        loaded.map_err(StartError::call("reading the configuration"))
     }
 }
 
@@ -84,7 +93,7 @@ pub(crate) enum PrepareError {
 
 impl Prepared {
     /// Opens all that `loaded` names, but sockets of `open` that it names too. Warnings and failures go to `say`.
-    pub(crate) async fn new(loaded: Loaded, open: &[Bound], say: Say<'_>) -> Result<Self, PrepareError> {
+    pub(crate) async fn new(loaded: Loaded, open: &[&[Bound]], say: Say<'_>) -> Result<Self, PrepareError> {
         let Loaded { outcome, warnings, sources, names, files } = loaded;
         for warning in &warnings {
             say(Level::Warn, warning);

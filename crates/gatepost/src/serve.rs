@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use tokio::runtime;
 
+use crate::activation::Activated;
 use crate::console::Console;
-use crate::launch::{self, Launch};
+use crate::launch::{self, Launch, Role};
 use crate::master::upgrade;
 use crate::prepare::{PrepareError, Prepared, Program};
 use crate::settings::Loaded;
@@ -29,7 +30,8 @@ pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &C
         stay(loaded, program, launch, console).map(|()| ExitCode::SUCCESS)
     } else if background {
         // The second process reads the same configuration and says what looks wrong in it.
-        launch.to_background(program.flavour).map_err(StartError::call("starting in the background"))
+        let role = if process.master { Role::Master } else { Role::Single };
+        launch.to_background(program.flavour, role).map_err(StartError::call("starting in the background"))
     } else {
         Err(StartError::call("execve()")(launch.in_place(program.flavour)))
     };
@@ -40,7 +42,7 @@ pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &C
 }
 
 /// Serves in this process, or lets a worker of this process serve.
-fn stay(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> Result<(), StartError> {
+fn stay(loaded: Loaded, program: Program, mut launch: Launch, console: &Console) -> Result<(), StartError> {
     if launch.is_background() {
         launch::detach().map_err(StartError::call("setsid()"))?;
     }
@@ -53,14 +55,16 @@ fn stay(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> 
         let signals = signals.read().map_err(StartError::call("signalfd()"))?;
         let say = |level, message: &dyn std::fmt::Display| console.say(level, message);
         let inherited = upgrade::inherited(program.flavour, &say);
-        let prepared = Prepared::new(loaded, &inherited, &say).await;
+        launch.activated = Activated::take(&launch, &say);
+        let prepared = Prepared::new(loaded, &[&inherited, launch.activated.bounds()], &say).await;
         let prepared = prepared.map_err(PrepareError::into_start)?;
         // Those that the configuration does not name are closed.
         drop(inherited);
+        launch.activated.introduce(&prepared.bounds, &prepared.logs.main);
         if prepared.configuration.process.master {
             master::run(program, launch, prepared, signals).await
         } else {
-            single::run(program, &launch, prepared, signals).await
+            single::run(program, launch, prepared, signals).await
         }
     });
     // A lookup that hangs must not keep the process from ending.

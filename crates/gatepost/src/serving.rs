@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
-use mail::dns::Zones;
+use mail::dns::{ConfFile, ConfFiles, Resolvers, Zones};
 use mail::files::Files;
 use mail::generation::Makings;
+use mail::limit;
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::penalty;
 use mail::serve::{Order, Prepare, Retired, Workers};
 use mail::settings::log::Level;
 use mail::slots::Slots;
 use mail::tls::Lasting;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use ring::Ring;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::settings::{Affinity, Configuration, Process};
@@ -33,18 +36,30 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Nothing served yet. Names go to `resolver`, lines to `logs`.
+    /// Nothing served yet. Names go to `resolver`, lines to `logs`; TLS sessions live by `lasting`, and threads send by
+    /// `rings`.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
+        lasting: Lasting,
         process: &Process,
         logs: OpenLogs,
+        rings: Vec<Ring>,
     ) -> Result<Self, StartError> {
         let verifiers = Pool::new(process.processors.try_into().unwrap_or(std::num::NonZero::<usize>::MIN));
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings { resolver, zones: Zones::default(), lasting: Lasting::new(), verifiers },
-            workers: Workers::new(Slots::new(0), prepare),
+            makings: Makings {
+                resolver,
+                resolvers: Resolvers::default(),
+                zones: Zones::default(),
+                conf_files: ConfFiles::default(),
+                limits: limit::Zones::default(),
+                penalties: penalty::Tables::default(),
+                lasting,
+                verifiers,
+            },
+            workers: Workers::new(Slots::new(0), prepare, rings),
             logs,
             shutdown_timeout: None,
             cut: None,
@@ -90,6 +105,11 @@ impl Serving {
         Ok(())
     }
 
+    /// Resolvers that find their servers in `file` ask these from now on, and go on with all that they know.
+    pub(crate) fn change_name_servers(&self, file: &ConfFile) {
+        self.makings.conf_files.replace(&file.path, &file.servers);
+    }
+
     /// Accepts nothing more; ends with the last session.
     pub(crate) fn drain(&mut self) {
         self.workers.order(Order::Drain);
@@ -129,7 +149,8 @@ fn slots(process: &Process) -> usize {
     usize::try_from(process.connections).unwrap_or(usize::MAX).saturating_mul(process.threads.max(1))
 }
 
-async fn reached(time: Option<Instant>) {
+/// Waits for `time`; for ever without one.
+pub(crate) async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,

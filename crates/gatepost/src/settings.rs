@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use conf::{
     Block, Disk, Fault, Mistake, Names, Notice, Reading, Sources, Vocabulary, Warning, Warnings, apply, bind,
 };
-use mail::address::written;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::settings::log::{Destination, LOG};
@@ -129,11 +128,9 @@ struct TooFewFiles {
     limit: u64,
 }
 
-/// Reads and checks a configuration.
-///
-/// Host names in `listen` are resolved by the system, and wait for it.
-pub(crate) fn load(request: &Request<'_>) -> Loaded {
-    load_from(request, Sources::new(), written::names(), Files::on_disk())
+/// Reads and checks a configuration, whose host names mean what `names` says.
+pub(crate) fn load(request: &Request<'_>, names: Names) -> Loaded {
+    load_from(request, Sources::new(), names, Files::on_disk())
 }
 
 /// Reads and checks a configuration that consists of `sources`, with the names and files of `names` and `files`.

@@ -10,8 +10,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 
-/// All that are waited for. ALRM and IO mean nothing, and must not end the process.
-const AWAITED: [Signal; 10] = [
+/// All that are waited for. ALRM, IO and SYS mean nothing, and must not end the process.
+const AWAITED: [Signal; 11] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -22,6 +22,7 @@ const AWAITED: [Signal; 10] = [
     Signal::SIGCHLD,
     Signal::SIGALRM,
     Signal::SIGIO,
+    Signal::SIGSYS,
 ];
 
 /// The signals of this process.

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::listener::Bound;
 use mail::log::Log;
+use mail::serve;
 use mail::settings::log::Level;
+use mail::tls::Lasting;
 use nix::sys::signal::Signal;
 
+use crate::activation::Activated;
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
-use crate::serving::Serving;
+use crate::serving::{Serving, reached};
 use crate::signals::{Received, Signals};
 use crate::start::{self, Reason, StartError};
+use crate::watch::Watch;
 use crate::{pidfile, sockets};
 
 /// The only process.
@@ -23,13 +27,16 @@ struct Single {
     serving: Serving,
     /// The sockets that are open, to be kept at a reload.
     bounds: Vec<Bound>,
+    activated: Activated,
+    /// Files that may change while the configuration is served.
+    watch: Watch,
     ending: bool,
 }
 
 /// Serves until a signal ends it.
 pub(crate) async fn run(
     program: Program,
-    launch: &Launch,
+    launch: Launch,
     prepared: Prepared,
     signals: Signals,
 ) -> Result<(), StartError> {
@@ -46,8 +53,10 @@ pub(crate) async fn run(
     start::introduce(&logs, program.flavour);
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
+    let watch = Watch::new(&configuration.mail);
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
-    let mut serving = Serving::new(resolver, process, logs)?;
+    let rings = serve::rings(process.threads);
+    let mut serving = Serving::new(resolver, Lasting::new(), process, logs, rings)?;
     serving.install(&configuration, &files, &bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {
@@ -55,10 +64,11 @@ pub(crate) async fn run(
         }
         launch::ready().map_err(StartError::call("telling the first process"))?;
     }
+    let activated = launch.activated;
     let (log, slots) = (serving.log(), serving.slots());
     notify::tell(&log, &News::Ready);
     tokio::select! {
-        ended = Single { program, serving, bounds, ending: false }.serve(&signals) => ended,
+        ended = Single { program, serving, bounds, activated, watch, ending: false }.serve(&signals) => ended,
         never = notify::keep_telling(&log, || slots.used()) => match never {},
     }
 }
@@ -66,16 +76,18 @@ pub(crate) async fn run(
 impl Single {
     async fn serve(mut self, signals: &Signals) -> Result<(), StartError> {
         loop {
+            let look = self.watch.due();
             tokio::select! {
                 received = signals.next() => {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
                     self.obey(received).await;
                 }
+                () = reached(look) => self.look_at_files(),
                 () = self.serving.gone(), if self.ending => break,
             }
         }
         let logs = self.serving.join();
-        sockets::delete_files(&self.bounds, &[], &|_, _| {});
+        sockets::delete_files(&self.bounds, &[self.activated.bounds()], &|_, _| {});
         logs.main.line(Level::Notice, None, "exit");
         Ok(())
     }
@@ -105,8 +117,15 @@ impl Single {
                 }
             }
             Signal::SIGUSR2 => tell(", ignoring"),
-            Signal::SIGWINCH | Signal::SIGCHLD => tell(""),
+            Signal::SIGWINCH => tell(""),
+            // CHLD among them: the only children look up names.
             _ => {}
+        }
+    }
+
+    fn look_at_files(&mut self) {
+        for file in self.watch.look(&to_log(&self.serving.log())) {
+            self.serving.change_name_servers(file);
         }
     }
 
@@ -115,7 +134,9 @@ impl Single {
             log.line(Level::Notice, None, "gracefully shutting down");
             notify::tell(log, &News::Stopping);
             self.ending = true;
-            sockets::delete_files(&std::mem::take(&mut self.bounds), &[], &|_, _| {});
+            let bounds = std::mem::take(&mut self.bounds);
+            sockets::delete_files(&bounds, &[self.activated.bounds()], &|_, _| {});
+            self.activated = Activated::default();
             self.serving.drain();
         }
     }
@@ -136,12 +157,14 @@ impl Single {
     }
 
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
-        let loaded = self.program.load();
+        let loaded = self.program.load_beside().await?;
         let Prepared { configuration, logs, bounds, files, .. } =
-            Prepared::new(loaded, &self.bounds, say).await?;
+            Prepared::new(loaded, &[&self.bounds, self.activated.bounds()], say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
+        self.watch = Watch::new(&configuration.mail);
         let before = std::mem::replace(&mut self.bounds, bounds);
-        sockets::delete_files(&before, &self.bounds, say);
+        sockets::delete_files(&before, &[&self.bounds, self.activated.bounds()], say);
+        self.activated.tell_unused(&self.bounds, &self.serving.log());
         Ok(())
     }
 }

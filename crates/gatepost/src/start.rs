@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
-use mail::dns::Zones;
+use mail::dns::{ConfFiles, Resolvers, Zones};
 use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
+use mail::limit;
 use mail::listener::OpenError;
-use mail::log::Log;
+use mail::log::{Log, ServerLog};
+use mail::penalty;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
@@ -87,7 +89,7 @@ pub(crate) struct OpenLogs {
     /// The log of the main context.
     pub(crate) main: Arc<Log>,
     /// Those of the servers, in their order.
-    pub(crate) servers: Vec<Arc<Log>>,
+    pub(crate) servers: Vec<ServerLog>,
 }
 
 impl OpenLogs {
@@ -99,12 +101,13 @@ impl OpenLogs {
     /// Finds every log in `logs`.
     pub(crate) fn within(mut logs: Logs, process: &Process, mail: &Mail) -> Result<Self, logs::OpenError> {
         let outer = logs.open(&process.error_logs)?;
-        let mut server = |core: &Core| -> Result<Arc<Log>, logs::OpenError> {
+        let mut server = |core: &Core| -> Result<ServerLog, logs::OpenError> {
             let own = match core.error_logs.as_slice() {
                 [] => outer.clone(),
                 own => logs.open(own)?,
             };
-            Ok(Arc::new(own.tagged(Arc::clone(&core.log_tags))))
+            let usual = Arc::new(own.tagged(Arc::clone(&core.log_tags)));
+            Ok(ServerLog::new(usual, &process.debugged))
         };
         let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
         let opened = Self { logs, main: Arc::new(outer), servers };
@@ -117,7 +120,11 @@ impl OpenLogs {
 pub(crate) fn makings() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(CachedResolver::new(SystemResolver)),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
+        conf_files: ConfFiles::default(),
+        limits: limit::Zones::default(),
+        penalties: penalty::Tables::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::with_all_cores()?),
     })
@@ -127,7 +134,11 @@ pub(crate) fn makings() -> io::Result<Makings> {
 pub(crate) fn rehearsal() -> io::Result<Makings> {
     Ok(Makings {
         resolver: Arc::new(SystemResolver),
+        resolvers: Resolvers::default(),
         zones: Zones::default(),
+        conf_files: ConfFiles::default(),
+        limits: limit::Zones::default(),
+        penalties: penalty::Tables::default(),
         lasting: Lasting::new(),
         verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
     })
@@ -142,7 +153,7 @@ pub(crate) fn build(
     warn: impl Fn(&dyn fmt::Display),
 ) -> Result<Generation, BuildError> {
     let mut servers = logs.servers.iter();
-    let log = |_: &[ErrorLog]| servers.next().map_or_else(|| Arc::clone(&logs.main), Arc::clone);
+    let log = |_: &[ErrorLog]| servers.next().cloned().expect("every server has a log");
     Generation::build(&mail.servers, makings, files, log, |warning| warn(warning))
 }
 

@@ -107,6 +107,36 @@ fn no_secret_stands_in_a_log_at_level_debug() {
 }
 
 #[test]
+fn sessions_of_chosen_clients_are_told_at_level_debug_by_where_they_connect_from() {
+    let auth = AuthServer::always(auth_server::refuse("no way"));
+    let directory = tempfile::tempdir().unwrap();
+    let (unix, own) = (directory.path().join("socket"), in_directory(directory.path(), "own"));
+    let configuration = format!(
+        "user root; daemon off; events {{ debug_connection 192.0.2.1; debug_connection unix:; }}
+         mail {{ auth_http {}; set_real_ip_from 127.0.0.0/8;
+                 server {{ listen @imap proxy_protocol; protocol imap; }}
+                 server {{ listen unix:{}; protocol imap; error_log {own} error; error_log {own}.2 crit; }} }}",
+        auth.address(),
+        unix.display(),
+    );
+    let proxy = Proxy::start_whole(&program(), &configuration);
+    // What it is said to be comes too late to be told more of.
+    let mut other = Client::connect(proxy.at("imap"));
+    other.send("PROXY TCP4 192.0.2.1 192.0.2.2 1 143\r\n").expect("* OK IMAP4 ready\r\n");
+    other.exchange(format!("a LOGIN joe {PASSWORD}\r\n"), "a NO no way\r\n");
+    let mut debugged = Client::connect_unix(&unix);
+    debugged.expect("* OK IMAP4 ready\r\n");
+    debugged.exchange(format!("a LOGIN joe {PASSWORD}\r\n"), "a NO no way\r\n");
+    let main = proxy.whole_log();
+    assert!(main.contains("client login failed") && !main.contains("[debug]"), "{main}");
+    for log in [own.clone(), format!("{own}.2")] {
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(text.contains("[debug]") && text.contains("asking about a login, method plain"), "{text}");
+        assert!(text.contains("[info]") && !text.contains(PASSWORD), "{text}");
+    }
+}
+
+#[test]
 fn a_log_that_nobody_reads_stalls_no_session_and_says_what_was_lost() {
     // Far more than the queue, the lines being written, and the pipe hold.
     const OFFENCES: usize = 10_000;

@@ -3,10 +3,11 @@
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use rig::{PATIENCE, Process};
 
 #[test]
-fn systemd_hears_of_start_health_and_end() {
+fn systemd_hears_of_start_health_reload_and_end() {
     let directory = tempfile::tempdir().unwrap();
     let at = |file: &str| directory.path().join(file);
     let socket = UnixDatagram::bind(at("notify")).unwrap();
@@ -35,6 +36,13 @@ fn systemd_hears_of_start_health_and_end() {
     assert_eq!(heard(), "WATCHDOG=1\n");
     assert_eq!(heard(), "STATUS=0 connections\n");
     assert_eq!(heard(), "WATCHDOG=1\n", "again and again");
+    process.signal(Signal::SIGHUP);
+    let mut news = std::iter::from_fn(|| Some(heard())).filter(|news| *news != "WATCHDOG=1\n");
+    let reloading = news.find(|news| news.starts_with("RELOADING=1\n")).unwrap();
+    let time =
+        reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|rest| rest.strip_suffix('\n'));
+    assert!(time.and_then(|time| time.parse::<u64>().ok()).is_some_and(|time| time > 0), "{reloading}");
+    assert!(news.any(|news| news == "READY=1\n"), "and when it is over");
     assert!(process.stop().success());
     assert!(std::iter::from_fn(|| Some(heard())).any(|news| news == "STOPPING=1\n"));
 }

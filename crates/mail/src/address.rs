@@ -1,10 +1,13 @@
 //! Addresses by role, so that a client's cannot be taken for an upstream's.
 
+mod prefix;
 pub mod written;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+pub use self::prefix::Prefix;
 
 /// Where a client comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

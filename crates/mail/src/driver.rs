@@ -45,6 +45,21 @@ pub async fn converse<D: Dialogue>(
     input: &mut BytesMut,
     mut note: impl FnMut(&D, Violation),
 ) -> Result<Said<D::Question>, Broken> {
+    loop {
+        if let Some(said) = speak(link, dialogue, input, &mut note).await? {
+            return Ok(said);
+        }
+        listen(link, input).await?;
+    }
+}
+
+/// Lets the dialogue say all that it can. `None`: it has to hear more.
+pub async fn speak<D: Dialogue>(
+    link: &mut Link,
+    dialogue: &mut D,
+    input: &mut BytesMut,
+    mut note: impl FnMut(&D, Violation),
+) -> Result<Option<Said<D::Question>>, Broken> {
     let mut output = BytesMut::new();
     loop {
         let want = dialogue.step(input, &mut output);
@@ -52,28 +67,33 @@ pub async fn converse<D: Dialogue>(
         output.clear();
         match want {
             Want::Note(violation) => note(dialogue, violation),
-            Want::Answer(question) => return Ok(Said::Question(question)),
-            Want::Close => return Ok(Said::Closed),
+            Want::Answer(question) => return Ok(Some(Said::Question(question))),
+            Want::Close => return Ok(Some(Said::Closed)),
             Want::Tls => {
                 // RFC 3207, section 4.2: what came in clear behind the command must not be taken for TLS, nor for
                 // something that was said inside it.
                 *input = BytesMut::new();
-                return Ok(Said::Tls);
+                return Ok(Some(Said::Tls));
             }
             Want::Input => {
                 if input.is_empty() {
                     // A session that waits holds no buffer.
-                    (*input, output) = (BytesMut::new(), BytesMut::new());
+                    *input = BytesMut::new();
                 }
-                match scratch::read(link, input, READ).await {
-                    Ok(0) => return Err(Broken::Ended),
-                    Ok(_) => {}
-                    // Nothing that came before the cut was a whole line, or it would have been answered.
-                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(Broken::Ended),
-                    Err(e) => return Err(Broken::Io(Call::Recv, e)),
-                }
+                return Ok(None);
             }
         }
+    }
+}
+
+/// Waits until there is more to be heard.
+pub async fn listen(link: &mut Link, input: &mut BytesMut) -> Result<(), Broken> {
+    match scratch::read(link, input, READ).await {
+        Ok(0) => Err(Broken::Ended),
+        Ok(_) => Ok(()),
+        // Nothing that came before the cut was a whole line, or it would have been answered.
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Broken::Ended),
+        Err(e) => Err(Broken::Io(Call::Recv, e)),
     }
 }
 

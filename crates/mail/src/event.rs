@@ -3,6 +3,7 @@
 //! Code says what happened; this file alone knows wording and level. Nothing secret has a place in an event.
 
 use std::net::IpAddr;
+use std::time::Duration;
 use std::{fmt, io};
 
 use proto::{Mechanism, Method, Snub, Violation};
@@ -10,6 +11,7 @@ use proto::{Mechanism, Method, Snub, Violation};
 use crate::address::Target;
 use crate::auth::{Failure, Remark};
 use crate::dns::{self, Nameless};
+use crate::limit::Limited;
 use crate::listener;
 use crate::log::{Context, Escaped, Field, Log, Record};
 use crate::settings::Listen;
@@ -36,10 +38,14 @@ pub enum Event<'a> {
         /// In these words.
         text: &'a [u8],
     },
+    /// Its network is suspected of guessing, and waits for the answer.
+    HeldBack(Duration),
     /// The authority could not be asked.
     AuthFailed(&'a Failure),
     /// The authority's answer deserves a look.
     AuthRemark(&'a Remark),
+    /// There are more connections like it than there may be, and it goes on all the same.
+    Limited(&'a Limited),
     /// A proxy says that it has passed as many proxies as it may.
     TooManyHops,
     /// The upstream did not want to hear who it is.
@@ -72,11 +78,14 @@ impl Event<'_> {
     /// How severe it is; `None`: not worth a line.
     pub fn level(&self) -> Option<Level> {
         match self {
-            Self::Connected | Self::LoginDenied { .. } | Self::LoggedIn | Self::Done => Some(Level::Info),
+            Self::Connected | Self::LoginDenied { .. } | Self::HeldBack(_) | Self::LoggedIn | Self::Done => {
+                Some(Level::Info)
+            }
             Self::Violation(_) => Some(trouble::VIOLATION_LEVEL),
             Self::Nameless { why, .. } => nameless_level(why),
             Self::AuthRemark(_) | Self::Snubbed(_) => Some(Level::Warn),
             Self::AuthFailed(_) | Self::TooManyHops => Some(Level::Error),
+            Self::Limited(limited) => Some(limited.level),
             Self::Trouble(trouble) => trouble.level(),
             Self::Step(_) => Some(Level::Debug),
         }
@@ -106,6 +115,13 @@ impl fmt::Display for Event<'_> {
             Self::Nameless { ip, why } => write_nameless(*ip, why, f),
             Self::Violation(violation) => write_violation(violation, f),
             Self::LoginDenied { text } => write!(f, "client login failed: \"{}\"", Escaped(text)),
+            Self::HeldBack(wait) => {
+                write!(
+                    f,
+                    "answer to login is held back for {}s: failed logins in this network",
+                    wait.as_secs()
+                )
+            }
             Self::AuthFailed(failure) => write!(f, "{failure}"),
             Self::AuthRemark(Remark::NoStatus { server }) => {
                 write!(f, "auth http server {server} did not send Auth-Status, taken for OK")
@@ -113,6 +129,7 @@ impl fmt::Display for Event<'_> {
             Self::AuthRemark(Remark::ServerRests { server, failure }) => {
                 write!(f, "auth http server {server} is not asked for 10s: {failure}")
             }
+            Self::Limited(limited) => write!(f, "{limited}"),
             Self::TooManyHops => f.write_str("client has passed too many proxies, they seem to loop"),
             Self::Snubbed(snub) => f.write_str(snub_text(*snub)),
             Self::LoggedIn => f.write_str("client logged in"),

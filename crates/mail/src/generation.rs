@@ -15,7 +15,9 @@ use crate::auth::users::{LoadError, Pool, Users, UsersFile};
 use crate::auth::{Authenticate, Resolve};
 use crate::dns;
 use crate::files::Files;
-use crate::log::Log;
+use crate::limit::{self, Limits};
+use crate::log::ServerLog;
+use crate::penalty::{self, Penalty};
 use crate::settings::{self, ErrorLog, UpstreamTls};
 use crate::tls::{self, ClientTls, ServerTls};
 
@@ -30,8 +32,16 @@ pub struct Generation {
 pub struct Makings {
     /// Turns names into addresses where no `resolver` does.
     pub resolver: Arc<dyn Resolve>,
+    /// Resolvers of `resolver`, with what they know.
+    pub resolvers: dns::Resolvers,
     /// Counts what resolvers do, by `status_zone`.
     pub zones: dns::Zones,
+    /// The name servers that resolvers find in files.
+    pub conf_files: dns::ConfFiles,
+    /// What `limit_conn` counts.
+    pub limits: limit::Zones,
+    /// What `auth_penalty` remembers.
+    pub penalties: penalty::Tables,
     /// Ticket keys and session caches.
     pub lasting: tls::Lasting,
     /// Where slow password hashes are verified.
@@ -67,11 +77,10 @@ impl Generation {
         servers: &[Arc<settings::Server>],
         makings: &Makings,
         files: &Files,
-        mut log: impl FnMut(&[ErrorLog]) -> Arc<Log>,
+        mut log: impl FnMut(&[ErrorLog]) -> ServerLog,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, BuildError> {
-        let mut workshop =
-            Workshop { makings, files, users: HashMap::new(), resolvers: Vec::new(), warn: &mut warn };
+        let mut workshop = Workshop { makings, files, users: HashMap::new(), warn: &mut warn };
         let mut services = Vec::with_capacity(servers.len());
         for settings in servers {
             services.push(Arc::new(workshop.service(settings, log(&settings.core.error_logs))?));
@@ -86,13 +95,11 @@ struct Workshop<'a> {
     files: &'a Files,
     /// Users files by their paths.
     users: HashMap<PathBuf, Arc<UsersFile>>,
-    /// Resolvers by the directive that they come from: servers that inherit it share what it knows.
-    resolvers: Vec<(Arc<dns::Settings>, Arc<dns::Resolver>)>,
     warn: &'a mut dyn FnMut(&dyn Display),
 }
 
 impl Workshop<'_> {
-    fn service(&mut self, settings: &Arc<settings::Server>, log: Arc<Log>) -> Result<Service, BuildError> {
+    fn service(&mut self, settings: &Arc<settings::Server>, log: ServerLog) -> Result<Service, BuildError> {
         let names = settings.resolver.as_ref().map(|dns| self.names(dns));
         let resolver: Arc<dyn Resolve> = match &names {
             Some(names) => Arc::clone(names) as _,
@@ -105,6 +112,8 @@ impl Workshop<'_> {
             names,
             tls: self.tls(settings)?,
             upstream_tls: self.upstream_tls(settings)?,
+            limits: Limits::new(&settings.limits, &self.makings.limits),
+            penalty: settings.penalty.as_ref().map(|it| Penalty::new(it, &self.makings.penalties)),
             log,
         })
     }
@@ -121,7 +130,8 @@ impl Workshop<'_> {
             authorities.push(Arc::new(Users::new(file, verifiers, settings.auth_http.is_some())));
         }
         if let Some(http) = &settings.auth_http {
-            authorities.push(Arc::new(HttpAuthority::new(http, Arc::clone(resolver), self.files)?));
+            let http = HttpAuthority::new(http, Arc::clone(resolver), self.files)?;
+            authorities.push(Arc::new(http.noting(settings.limits.headers())));
         }
         match <[_; 1]>::try_from(authorities) {
             Ok([only]) => Ok(only),
@@ -139,14 +149,9 @@ impl Workshop<'_> {
         Ok(file)
     }
 
-    fn names(&mut self, settings: &Arc<dns::Settings>) -> Arc<dns::Resolver> {
-        let known = self.resolvers.iter().find(|(of, _)| Arc::ptr_eq(of, settings));
-        if let Some((_, resolver)) = known {
-            return Arc::clone(resolver);
-        }
-        let resolver = Arc::new(dns::Resolver::new(dns::Settings::clone(settings), &self.makings.zones));
-        self.resolvers.push((Arc::clone(settings), Arc::clone(&resolver)));
-        resolver
+    fn names(&self, settings: &dns::Settings) -> Arc<dns::Resolver> {
+        let Makings { resolvers, zones, conf_files, .. } = self.makings;
+        resolvers.with(settings, |settings| dns::Resolver::new(settings, zones, conf_files))
     }
 
     /// TLS with clients, where the configuration has any.
@@ -201,8 +206,12 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// TLS with upstreams; `None` if there is nothing to verify them by.
     pub upstream_tls: Option<ClientTls>,
+    /// How many connections it takes.
+    pub limits: Limits,
+    /// How guessing is answered, if it is not answered as everything is.
+    pub penalty: Option<Penalty>,
     /// Where its sessions are told.
-    pub log: Arc<Log>,
+    pub log: ServerLog,
 }
 
 impl std::fmt::Debug for Service {

@@ -5,21 +5,29 @@
 
 mod fault;
 mod handshake;
+mod outbox;
 mod role;
 mod socket;
+mod stream;
 mod tls;
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
 pub use self::handshake::Facts;
+pub use self::outbox::{BATCH, deliver};
 use self::socket::Socket;
+use self::stream::Stream;
 use self::tls::Tls;
 use crate::address::{ClientAddr, Endpoint};
 use crate::scratch;
@@ -33,13 +41,13 @@ pub struct Link {
 
 impl From<TcpStream> for Link {
     fn from(stream: TcpStream) -> Self {
-        Self { socket: Socket::Tcp(stream), tls: None }
+        Self { socket: Stream::Tcp(stream).into(), tls: None }
     }
 }
 
 impl From<UnixStream> for Link {
     fn from(stream: UnixStream) -> Self {
-        Self { socket: Socket::Unix(stream), tls: None }
+        Self { socket: Stream::Unix(stream).into(), tls: None }
     }
 }
 
@@ -52,14 +60,27 @@ pub enum Loose {
     Unix(std::os::unix::net::UnixStream),
 }
 
-impl TryFrom<Loose> for Link {
-    type Error = io::Error;
+impl From<Loose> for Link {
+    /// A link at rest.
+    fn from(loose: Loose) -> Self {
+        Self { socket: loose.into(), tls: None }
+    }
+}
 
-    /// Registers the stream with the runtime that this is called on.
-    fn try_from(loose: Loose) -> io::Result<Self> {
+impl AsFd for Loose {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl From<Loose> for OwnedFd {
+    fn from(loose: Loose) -> Self {
         match loose {
-            Loose::Tcp(stream) => TcpStream::from_std(stream).map(Self::from),
-            Loose::Unix(stream) => UnixStream::from_std(stream).map(Self::from),
+            Loose::Tcp(stream) => stream.into(),
+            Loose::Unix(stream) => stream.into(),
         }
     }
 }
@@ -73,10 +94,32 @@ impl Link {
     /// Takes the stream from its runtime, before a handshake has begun: what TLS knows would be lost.
     pub fn loosen(self) -> io::Result<Loose> {
         debug_assert!(self.tls.is_none(), "links move before their sessions begin");
-        match self.socket {
-            Socket::Tcp(stream) => stream.into_std().map(Loose::Tcp),
-            Socket::Unix(stream) => stream.into_std().map(Loose::Unix),
-        }
+        self.socket.loosen()
+    }
+
+    /// Whether nothing is on its way through the link in either direction, as far as it knows.
+    pub fn is_quiet(&self) -> bool {
+        self.socket.is_quiet() && self.tls.as_ref().is_none_or(|tls| tls.is_quiet())
+    }
+
+    /// Gives up its place in the runtime, until it is [woken](Self::wake). It must be [quiet](Self::is_quiet).
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.socket.rest()
+    }
+
+    /// Takes a place in the runtime that this is called on.
+    pub fn wake(&mut self) -> io::Result<()> {
+        self.socket.wake()
+    }
+
+    /// The stream of a link at rest, without TLS.
+    pub fn take_resting(&mut self) -> Option<Loose> {
+        if self.tls.is_some() { None } else { self.socket.take_resting() }
+    }
+
+    /// The descriptor of a link at rest.
+    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.resting()
     }
 
     /// The other end, for a link that a client opened.
@@ -160,8 +203,7 @@ impl Link {
         Ok(())
     }
 
-    /// Writes what fits; `WouldBlock` is nothing. Over TLS, what was taken may still need a
-    /// [`flush`](Self::poll_flush).
+    /// Writes what fits; `WouldBlock` is nothing. What was taken may still need a [`flush`](Self::poll_flush).
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.socket.try_write(bytes),
@@ -172,7 +214,7 @@ impl Link {
     /// Ready when the socket has taken all that was written.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
-            None => Poll::Ready(Ok(())),
+            None => self.socket.poll_flush(cx),
             Some(tls) => tls.poll_flush(&self.socket, cx),
         }
     }
@@ -195,10 +237,18 @@ impl Link {
         poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
+    /// One attempt to say that nothing more will be written, before the link is dropped: TLS wants the end declared by
+    /// both sides (RFC 8446, section 6.1). In clear the end of the socket says it.
+    pub fn sign_off(&mut self, cx: &mut Context<'_>) {
+        if let Some(tls) = &mut self.tls {
+            let _ = tls.poll_shutdown(&self.socket, cx);
+        }
+    }
+
     /// Polls for [`shutdown`](Self::shutdown).
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
-            None => Poll::Ready(self.socket.shutdown()),
+            None => self.socket.poll_shutdown(cx),
             Some(tls) => tls.poll_shutdown(&self.socket, cx),
         }
     }
@@ -225,6 +275,47 @@ impl Link {
             }
         }
         Ok(())
+    }
+}
+
+impl AsyncRead for Link {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let link = self.get_mut();
+        loop {
+            ready!(link.poll_readable(cx))?;
+            // Not into `into` at once, which would have to be filled with zeros first.
+            let read = scratch::lend(|buffer| {
+                let room = buffer.len().min(into.remaining());
+                let n = link.try_read(&mut buffer[..room])?;
+                into.put_slice(&buffer[..n]);
+                buffer[..n].zeroize();
+                Ok(())
+            });
+            match read {
+                Err(e) if is_nothing(&e) => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let link = self.get_mut();
+        loop {
+            match link.try_write(bytes) {
+                Err(e) if is_nothing(&e) => ready!(link.poll_writable(cx))?,
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_flush(self.get_mut(), cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_shutdown(self.get_mut(), cx)
     }
 }
 

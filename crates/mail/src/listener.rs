@@ -227,3 +227,50 @@ pub fn is_shortage(error: &io::Error) -> bool {
     use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Door;
+
+    fn listen(endpoint: &Endpoint, options: &SocketOptions) -> Arc<Listen> {
+        let door = Door { server: 0, ssl: false, proxy_protocol: false };
+        Arc::new(Listen { endpoint: endpoint.clone(), door, exact: Vec::new(), options: options.clone() })
+    }
+
+    #[test]
+    fn a_new_configuration_changes_the_options_of_a_socket_that_stays() {
+        let any = Endpoint::Tcp("127.0.0.1:0".parse().unwrap());
+        let before = SocketOptions { rcvbuf: Some(20_000), ..SocketOptions::default() };
+        let bound = Bound::open(listen(&any, &before), 1).unwrap();
+        let at = bound.local_addr().unwrap();
+        let keepalive = Keepalive::On { idle: Some(Duration::from_secs(77)), interval: None, count: None };
+        let options = SocketOptions {
+            rcvbuf: Some(40_000),
+            sndbuf: Some(30_000),
+            keepalive: Some(keepalive),
+            backlog: Some(3),
+            ..before
+        };
+        let renewed = bound.renew(listen(&any, &options), 1).unwrap();
+        // There is one socket behind both. Linux counts buffers twice (socket(7)).
+        let socket = &bound.sockets()[0];
+        assert_eq!(socket.recv_buffer_size().unwrap(), 80_000);
+        assert_eq!(socket.send_buffer_size().unwrap(), 60_000);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+        assert_eq!(renewed.local_addr(), Some(at));
+        // What a configuration does not mention stays as it is.
+        bound.renew(listen(&any, &SocketOptions::default()), 1).unwrap();
+        assert_eq!(socket.recv_buffer_size().unwrap(), 80_000);
+    }
+
+    #[test]
+    fn each_thread_has_a_socket_of_its_own_if_wished_and_none_is_closed_for_want_of_threads() {
+        let endpoint = Endpoint::Tcp(rig::port::free());
+        let options = SocketOptions { reuseport: true, ..SocketOptions::default() };
+        let bound = Bound::open(listen(&endpoint, &options), 2).unwrap();
+        let count = |threads| bound.renew(listen(&endpoint, &options), threads).unwrap().sockets().len();
+        assert_eq!((bound.sockets().len(), count(4), count(1)), (2, 4, 2));
+    }
+}

@@ -1,20 +1,25 @@
 //! Greets a client, learns who it is and asks the authority, as often as the authority lets it try.
 
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::address::ClientAddr;
-use crate::auth::{Client, Denial, Failure, Remark, Route, Verdict};
+use crate::auth::{Client, Denial, Remark, Route, Verdict};
 use crate::dns::{ClientName, Nameless};
-use crate::driver::{Broken, Said, converse};
+use crate::driver::{Broken, Said, converse, listen, speak};
 use crate::event::{Event, Step};
-use crate::link::Link;
+use crate::generation::Service;
+use crate::limit::Counted;
+use crate::link::{Link, Loose};
+use crate::penalty;
 use crate::preface::{Credit, Prefaced};
+use crate::rest;
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word, farewell};
@@ -39,17 +44,38 @@ pub struct Authorised {
     pub route: Route,
 }
 
-/// Converses with a client until it is authorised.
-pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Authorised>, Parting> {
-    let mut waiting = Waiting::greet(prefaced);
+/// Whose turn it is.
+#[derive(Debug)]
+pub enum Turn {
+    /// The upstream's: the client is authorised.
+    Authorised(Box<Authorised>),
+    /// Nobody's: there is nothing to do before the client speaks or [its time](Waiting::until) has come.
+    Silent(Box<Waiting>),
+}
+
+/// Converses with a client until it is authorised, or silent.
+pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result<Turn, Parting> {
     loop {
+        match waiting.wait().await? {
+            Lull::Long => return Ok(Turn::Silent(waiting)),
+            Lull::Over(None) => {}
+            Lull::Over(Some(Settled::Granted(granted))) => {
+                let (login, route) = *granted;
+                return Ok(Turn::Authorised(waiting.authorised(login, route)));
+            }
+            Lull::Over(Some(Settled::Answer(answer))) => {
+                waiting.deadline = Instant::now() + waiting.prefaced.service.settings.core.timeout;
+                waiting.front.answer(answer);
+            }
+        }
         let login = match waiting.hear(teller).await? {
-            Said::Question(login) => login,
-            Said::Tls => {
+            None => return Ok(Turn::Silent(waiting)),
+            Some(Said::Question(login)) => login,
+            Some(Said::Tls) => {
                 waiting = Box::pin(waiting.secure(teller)).await?;
                 continue;
             }
-            Said::Closed => {
+            Some(Said::Closed) => {
                 return Err(Parting {
                     trouble: Trouble::ClientGone,
                     word: Word::Sent(waiting.prefaced.link),
@@ -60,44 +86,135 @@ pub async fn authorise(prefaced: Prefaced, teller: &mut Teller) -> Result<Box<Au
             waiting.front.answer(LoginAnswer::Failed);
             continue;
         }
-        match waiting.ask(&login, teller).await? {
-            Verdict::Granted(route) => return Ok(waiting.authorised(login, route)),
-            Verdict::Denied(denial) => waiting.deny(denial, teller).await?,
-            Verdict::Unknown => waiting.front.answer(LoginAnswer::Failed),
-            Verdict::Failed(failure) => waiting.fail(&failure, teller),
+        let verdict = waiting.ask(&login, teller).await?;
+        if let Some((login, route)) = waiting.settle(verdict, login, teller) {
+            return Ok(Turn::Authorised(waiting.authorised(login, route)));
         }
     }
 }
 
 /// A client that is not logged in yet.
-struct Waiting {
+#[derive(Debug)]
+pub struct Waiting {
     prefaced: Prefaced,
     front: Front,
+    salt: Salt,
     input: BytesMut,
     /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
     deadline: Instant,
+    /// What has become of its login, and when it is to know.
+    settled: Option<(Instant, Settled)>,
+}
+
+/// A client that was greeted and has said nothing: the least that has to be kept of it.
+#[derive(Debug)]
+pub struct Greeted {
+    link: Loose,
+    client: ClientAddr,
+    service: Arc<Service>,
+    credit: Credit,
+    counted: Counted,
+    salt: Salt,
+    deadline: Instant,
+}
+
+/// What has become of a login.
+#[derive(Debug)]
+enum Settled {
+    /// The client is let in.
+    Granted(Box<(Login, Route)>),
+    /// It is told this.
+    Answer(LoginAnswer),
+}
+
+/// How a time of waiting ended.
+#[derive(Debug)]
+enum Lull {
+    /// It is over; the client may know this.
+    Over(Option<Settled>),
+    /// It is so long that the session may rest.
+    Long,
+}
+
+impl Greeted {
+    /// The descriptor of its link.
+    pub fn resting(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// Takes up the dialogue behind its greeting.
+    pub fn waiting(self) -> Box<Waiting> {
+        let Self { link, client, service, credit, counted, salt, deadline } = self;
+        let client = Client::new(service.settings.protocol.protocol(), client);
+        let (link, forwarded, input) = (Link::from(link), Forwarded::default(), BytesMut::new());
+        let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
+        let mut waiting = Waiting::new(prefaced, salt, deadline);
+        let _ = waiting.front.step(&mut BytesMut::new(), &mut BytesMut::new());
+        waiting
+    }
 }
 
 impl Waiting {
+    /// A client that is to be greeted.
+    pub fn greet(prefaced: Prefaced) -> Box<Self> {
+        let deadline = Instant::now() + prefaced.service.settings.core.timeout;
+        Self::new(prefaced, salt(), deadline)
+    }
+
     /// Boxed, since it moves from step to step and a step keeps room for what moves through it.
-    fn greet(mut prefaced: Prefaced) -> Box<Self> {
+    fn new(mut prefaced: Prefaced, salt: Salt, deadline: Instant) -> Box<Self> {
         let input = std::mem::take(&mut prefaced.input);
         let settings = &prefaced.service.settings;
         let fronts = Arc::clone(settings.protocol.fronts());
-        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt());
+        let mut front = Front::new(settings.protocol.protocol(), fronts, prefaced.secured, salt);
         if prefaced.credit != Credit::Nothing {
             front = front.trusting();
         }
-        let deadline = Instant::now() + settings.core.timeout;
-        Box::new(Self { prefaced, front, input, deadline })
+        Box::new(Self { prefaced, front, salt, input, deadline, settled: None })
     }
 
-    /// Converses until there is a login or an end.
-    async fn hear(&mut self, teller: &mut Teller) -> Result<Said<Login>, Trouble> {
-        let link = &mut self.prefaced.link;
-        let told = &*teller;
-        let note = |_: &Front, violation| told.tell_while(Action::Auth, &Event::Violation(&violation));
-        let heard = timeout_at(self.deadline, converse(link, &mut self.front, &mut self.input, note)).await;
+    /// Its link.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.prefaced.link
+    }
+
+    /// The descriptor of its link, at rest.
+    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
+        self.prefaced.link.resting()
+    }
+
+    /// How long there is nothing to do if the client says nothing.
+    pub fn until(&self) -> Instant {
+        self.settled.as_ref().map_or(self.deadline, |(time, _)| *time)
+    }
+
+    /// What is left of it, at rest, if it has only been greeted and nothing is known of it but its address.
+    pub fn greeted(mut self: Box<Self>) -> Result<Greeted, Box<Self>> {
+        let Prefaced { client, secured, forwarded, .. } = &self.prefaced;
+        let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
+        if known || *forwarded != Forwarded::default() || !self.front.greeted_only() {
+            return Err(self);
+        }
+        let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
+        let Self { prefaced, salt, deadline, .. } = *self;
+        let Prefaced { client, service, credit, counted, .. } = prefaced;
+        Ok(Greeted { link, client: client.addr, service, credit, counted, salt, deadline })
+    }
+
+    /// Whether the session can rest until `until`: it holds nothing, and would not be woken at once.
+    fn can_rest(&self, until: Instant) -> bool {
+        self.input.is_empty()
+            && self.prefaced.link.is_quiet()
+            && rest::is_possible()
+            && until.saturating_duration_since(Instant::now()) > rest::AFTER
+    }
+
+    /// Converses until there is a login or an end; `None` if it cannot be told when there will be.
+    async fn hear(&mut self, teller: &mut Teller) -> Result<Option<Said<Login>>, Trouble> {
+        let heard = timeout_at(self.deadline, self.converse(teller)).await;
+        if let Ok(Ok(None)) = heard {
+            return Ok(None);
+        }
         teller.begin(if self.front.greeted_only() { Action::Greeting } else { Action::Auth });
         teller.login = self.front.login_name().map(Bytes::copy_from_slice);
         match heard {
@@ -108,15 +225,32 @@ impl Waiting {
         }
     }
 
+    async fn converse(&mut self, teller: &Teller) -> Result<Option<Said<Login>>, Broken> {
+        let note = |_: &Front, violation| teller.tell_while(Action::Auth, &Event::Violation(&violation));
+        loop {
+            let Self { prefaced: Prefaced { link, .. }, front, input, .. } = self;
+            if let Some(said) = speak(link, front, input, note).await? {
+                return Ok(Some(said));
+            }
+            if self.can_rest(self.deadline)
+                && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err()
+                && self.can_rest(self.deadline)
+            {
+                return Ok(None);
+            }
+            listen(&mut self.prefaced.link, &mut self.input).await?;
+        }
+    }
+
     /// STARTTLS: the time that is left from the greeting on is all there is for the handshake too.
     async fn secure(mut self: Box<Self>, teller: &mut Teller) -> Result<Box<Self>, Parting> {
         teller.begin(Action::Starttls);
         teller.starttls = true;
-        let Prefaced { link, client, service, credit, forwarded, .. } = self.prefaced;
+        let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls, ..client };
         let input = BytesMut::new();
-        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, input };
+        self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
         Ok(self)
     }
@@ -127,8 +261,15 @@ impl Waiting {
         let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
         if *credit != Credit::Nothing {
             let said = self.front.forwarded();
-            let server = if *credit == Credit::Everything { said.server } else { forwarded.server };
-            *forwarded = Forwarded { server, ..said.clone() };
+            *forwarded = match *credit {
+                Credit::Everything => said.clone(),
+                _ => Forwarded {
+                    // The header may have said it too. Nobody can give a client more hops than it has.
+                    ttl: said.ttl.into_iter().chain(forwarded.ttl).min(),
+                    session: said.session.clone(),
+                    ..std::mem::take(forwarded)
+                },
+            };
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
             client.addr = ClientAddr::Tcp(addr);
@@ -161,29 +302,44 @@ impl Waiting {
         Ok(verdict)
     }
 
-    /// Passes a refusal on, when its time has come.
-    async fn deny(&mut self, denial: Denial, teller: &Teller) -> Result<(), Trouble> {
-        teller.tell(&Event::LoginDenied { text: &denial.refusal.text });
-        self.wait(denial.wait).await?;
-        self.front.answer(LoginAnswer::Refused(denial.refusal));
-        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
-        Ok(())
+    /// What `verdict` means for the client, and when it may know: after `Auth-Wait`, or after `auth_penalty` if that is
+    /// longer. A success is held back like a refusal, so that neither comes sooner; one that is not is given back.
+    fn settle(&mut self, verdict: Verdict, login: Login, teller: &Teller) -> Option<(Login, Route)> {
+        let penalty = penalty::settle(&self.prefaced, &login, &verdict);
+        if !penalty.is_zero() {
+            teller.tell(&Event::HeldBack(penalty));
+        }
+        let (wait, settled) = match verdict {
+            Verdict::Granted(route) if penalty.is_zero() => return Some((login, route)),
+            Verdict::Granted(route) => (penalty, Settled::Granted(Box::new((login, route)))),
+            Verdict::Denied(Denial { refusal, wait, .. }) => {
+                teller.tell(&Event::LoginDenied { text: &refusal.text });
+                (wait, Settled::Answer(LoginAnswer::Refused(refusal)))
+            }
+            Verdict::Unknown => (Duration::ZERO, Settled::Answer(LoginAnswer::Failed)),
+            Verdict::Failed(failure) => {
+                teller.tell(&Event::AuthFailed(&failure));
+                (Duration::ZERO, Settled::Answer(LoginAnswer::Failed))
+            }
+        };
+        self.settled = Some((Instant::now() + wait.max(penalty), settled));
+        None
     }
 
-    async fn wait(&mut self, wait: Duration) -> Result<(), Trouble> {
-        if wait.is_zero() {
-            return Ok(());
+    /// Waits until it is time for what the client is to know, if there is anything.
+    async fn wait(&mut self) -> Result<Lull, Trouble> {
+        let Some((time, settled)) = self.settled.take() else { return Ok(Lull::Over(None)) };
+        if self.can_rest(time) {
+            self.settled = Some((time, settled));
+            return Ok(Lull::Long);
         }
-        tokio::select! {
-            () = sleep(wait) => Ok(()),
-            () = hang_up(&mut self.prefaced.link, &mut self.input) => Err(Trouble::ClientGone),
+        if time > Instant::now() {
+            tokio::select! {
+                () = sleep_until(time) => {}
+                () = hang_up(&mut self.prefaced.link, &mut self.input) => return Err(Trouble::ClientGone),
+            }
         }
-    }
-
-    fn fail(&mut self, failure: &Failure, teller: &Teller) {
-        teller.tell(&Event::AuthFailed(failure));
-        self.front.answer(LoginAnswer::Failed);
-        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+        Ok(Lull::Over(Some(settled)))
     }
 
     fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {

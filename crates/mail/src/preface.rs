@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use proto::auth_http::Proxied;
+use proto::forwarded::MOST_HOPS;
 use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
 use proto::{Forwarded, Protocol, auth_http, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,6 +16,7 @@ use crate::auth::Client;
 use crate::dns::{ClientName, Nameless};
 use crate::event::Event;
 use crate::generation::Service;
+use crate::limit::{self, Counted};
 use crate::link::Link;
 use crate::login::hang_up;
 use crate::scratch;
@@ -42,6 +44,8 @@ pub struct Prefaced {
     pub credit: Credit,
     /// What is believed that a proxy says of the client, beside its address.
     pub forwarded: Forwarded,
+    /// What counts it.
+    pub counted: Counted,
     /// What it has said already, while its name was being looked up.
     pub input: BytesMut,
 }
@@ -76,6 +80,8 @@ pub async fn complete(
         forwarded = believe(&header, peer, &service, &mut client);
         teller.client = client.addr;
     }
+    let credit = credit(peer, door, &service);
+    let counted = limit::arrive(&client, credit, (&mut link, door.ssl), &service, teller).await?;
     if door.ssl {
         teller.begin(Action::Handshaking);
         (link, client.tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
@@ -91,8 +97,7 @@ pub async fn complete(
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
-    let credit = credit(peer, door, &service);
-    Ok(Prefaced { link, client, service, secured, credit, forwarded, input })
+    Ok(Prefaced { link, client, service, secured, credit, forwarded, counted, input })
 }
 
 fn credit(peer: ClientAddr, door: Door, service: &Service) -> Credit {
@@ -136,7 +141,7 @@ async fn header(link: &mut Link) -> Result<Header, Trouble> {
 /// The addresses go to the auth server as they are (as in the originals). Only a sender in `set_real_ip_from` replaces the
 /// client's address, and only its word about TLS counts.
 ///
-/// Returns what is believed of the client beside: where it has connected to.
+/// Returns what is believed of the client beside: where it has connected to, and how many proxies it may still pass.
 fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Client) -> Forwarded {
     let mut forwarded = Forwarded::default();
     let Some(addresses) = &header.addresses else { return forwarded };
@@ -148,6 +153,7 @@ fn believe(header: &Header, peer: ClientAddr, service: &Service, client: &mut Cl
         client.addr = ClientAddr::Tcp(addr);
         forwarded.server = addresses.destination.socket_addr().into();
     }
+    forwarded.ttl = Some(header.tlvs.hops().map_or(MOST_HOPS, |left| left.min(MOST_HOPS)));
     if let Some(ssl) = header.tlvs.ssl().filter(|ssl| ssl.active) {
         client.tls = Some(auth_http::Tls::from(&ssl));
     }

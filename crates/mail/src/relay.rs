@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::{Buf, BytesMut};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::link::Link;
+use crate::rest;
 use crate::scratch;
 use crate::teller::Action;
 use crate::trouble::{Call, Trouble, UpstreamTrouble};
@@ -21,6 +23,9 @@ use crate::trouble::{Call, Trouble, UpstreamTrouble};
 /// An upstream that has not finished by then does not look at its connection.
 const AFTER_CLIENT: Duration = Duration::from_mins(10);
 
+/// How often to look whether a relay that could not rest, because somebody does not take what is theirs, can now.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// Two links with a session between them.
 #[derive(Debug)]
 pub struct Relay {
@@ -29,9 +34,20 @@ pub struct Relay {
     to_upstream: Flow,
     to_client: Flow,
     /// Set when nothing can be sent to the upstream any more; what it has already said is still delivered.
-    deaf: Option<Broken>,
+    deaf: Option<Box<Broken>>,
     /// `proxy_timeout`.
     timeout: Duration,
+    /// When a byte was moved last.
+    last: Instant,
+}
+
+/// Why a relay stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Both sides are done.
+    Done,
+    /// Neither side has said anything for a while, and nothing is on its way: the session may rest.
+    Silence,
 }
 
 /// How a relay broke, and while doing what.
@@ -70,14 +86,37 @@ impl Relay {
     ) -> Self {
         let flow = |waiting| Flow { waiting, ..Flow::default() };
         let (to_upstream, to_client) = (flow(for_upstream), flow(for_client));
-        Self { client, upstream, to_upstream, to_client, deaf: None, timeout }
+        Self { client, upstream, to_upstream, to_client, deaf: None, timeout, last: Instant::now() }
     }
 
-    /// Runs until both sides are done, one fails, or neither has said anything for `proxy_timeout`.
-    pub async fn run(&mut self) -> Result<(), Broken> {
-        let mut clock = pin!(sleep_until(Instant::now() + self.timeout));
-        let mut last = Instant::now();
-        poll_fn(|cx| self.poll(cx, clock.as_mut(), &mut last)).await
+    /// Runs until both sides are done, one fails, or neither has said anything for `proxy_timeout`. Where sessions
+    /// can rest it also stops when there is nothing to do; it can go on later.
+    pub async fn run(&mut self) -> Result<Stop, Broken> {
+        let looks = if rest::is_possible() { Instant::now() + rest::AFTER } else { self.deadline() };
+        let mut clock = pin!(sleep_until(looks.min(self.deadline())));
+        poll_fn(|cx| self.poll(cx, clock.as_mut())).await
+    }
+
+    /// Gives up what is of no use until one of the sides speaks again. It must be [silent](Stop::Silence).
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.client.rest()?;
+        self.upstream.rest()
+    }
+
+    /// Takes it back.
+    pub fn wake(&mut self) -> io::Result<()> {
+        self.client.wake()?;
+        self.upstream.wake()
+    }
+
+    /// The descriptors of a relay at rest.
+    pub fn resting(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [self.client.resting(), self.upstream.resting()]
+    }
+
+    /// When `proxy_timeout` ends it, unless one of the sides speaks before.
+    pub fn deadline(&self) -> Instant {
+        self.last + self.timeout
     }
 
     /// The client's side of the session, for a last word.
@@ -85,19 +124,14 @@ impl Relay {
         self.client
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        clock: Pin<&mut Sleep>,
-        last: &mut Instant,
-    ) -> Poll<Result<(), Broken>> {
+    fn poll(&mut self, cx: &mut Context<'_>, clock: Pin<&mut Sleep>) -> Poll<Result<Stop, Broken>> {
         let mut moved = false;
         let up = self.to_upstream.poll(cx, &mut self.client, &mut self.upstream, &mut moved);
         let down = self.to_client.poll(cx, &mut self.upstream, &mut self.client, &mut moved);
         match up {
             Poll::Ready(Err(fault)) if fault.call == Call::Send => {
                 self.to_upstream.closed = true;
-                self.deaf = Some(fault.upwards());
+                self.deaf = Some(Box::new(fault.upwards()));
             }
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault.upwards())),
             Poll::Ready(Ok(())) | Poll::Pending => {}
@@ -105,40 +139,51 @@ impl Relay {
         if let Poll::Ready(ended) = down {
             // The upstream is gone and the client has its last word: nothing that the client says can matter.
             if ended.is_ok() && !self.to_upstream.closed {
-                // TLS wants the end declared by both sides (RFC 8446, section 6.1). One attempt: nobody waits for it.
-                let _ = self.upstream.poll_shutdown(cx);
+                self.upstream.sign_off(cx);
             }
-            let ended = ended.map_err(Fault::downwards);
-            return Poll::Ready(self.deaf.take().map_or(ended, Err));
+            let ended = ended.map(|()| Stop::Done).map_err(Fault::downwards);
+            return Poll::Ready(self.deaf.take().map_or(ended, |broken| Err(*broken)));
         }
         if moved {
-            *last = Instant::now();
+            self.last = Instant::now();
         }
-        self.poll_silence(cx, clock, *last)
+        self.poll_silence(cx, clock)
     }
 
     /// Any byte in either direction restarts the clock. It is wound only when it has run down.
-    fn poll_silence(
-        &self,
-        cx: &mut Context<'_>,
-        mut clock: Pin<&mut Sleep>,
-        last: Instant,
-    ) -> Poll<Result<(), Broken>> {
+    fn poll_silence(&self, cx: &mut Context<'_>, mut clock: Pin<&mut Sleep>) -> Poll<Result<Stop, Broken>> {
+        let last = self.last;
         let limit = if self.to_upstream.closed { self.timeout.min(AFTER_CLIENT) } else { self.timeout };
         if clock.deadline() > last + limit {
             clock.as_mut().reset(last + limit);
         }
         loop {
             ready!(clock.as_mut().poll(cx));
-            if last + limit <= clock.deadline() {
+            let now = clock.deadline();
+            if last + limit <= now {
                 return Poll::Ready(Err(Broken {
                     trouble: Trouble::ClientTimedOut,
                     action: Action::Proxying,
                     done: false,
                 }));
             }
-            clock.as_mut().reset(last + limit);
+            let look = match (rest::is_possible(), self.is_quiet()) {
+                (true, true) if last + rest::AFTER <= now => return Poll::Ready(Ok(Stop::Silence)),
+                (true, true) => last + rest::AFTER,
+                (true, false) => now + LOOK,
+                (false, _) => last + limit,
+            };
+            clock.as_mut().reset(look.min(last + limit));
         }
+    }
+
+    /// Whether it holds nothing and has seen no end.
+    fn is_quiet(&self) -> bool {
+        let flows = [&self.to_upstream, &self.to_client];
+        flows.iter().all(|flow| flow.waiting.is_empty() && !flow.ended && !flow.closed)
+            && self.deaf.is_none()
+            && self.client.is_quiet()
+            && self.upstream.is_quiet()
     }
 }
 
@@ -278,7 +323,7 @@ mod tests {
             let (theirs, upstream) = UnixStream::pair().unwrap();
             let (up, down) = (BytesMut::from(for_upstream), BytesMut::from(for_client));
             let mut relay = Relay::new(ours.into(), theirs.into(), up, down, TIMEOUT);
-            Self { client, upstream, relay: tokio::spawn(async move { relay.run().await }) }
+            Self { client, upstream, relay: tokio::spawn(async move { relay.run().await.map(drop) }) }
         }
 
         async fn ended(self) -> Result<(), (String, Action, bool)> {

@@ -7,17 +7,19 @@ mod balance;
 mod thread;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use ring::Ring;
 use tokio::sync::watch;
 
 use self::balance::Seat;
 use self::thread::{Share, Task};
 use crate::event::ProcessEvent;
 use crate::generation::Generation;
+use crate::link;
 use crate::listener::Bound;
 use crate::settings::Listen;
 use crate::slots::Slots;
@@ -53,7 +55,10 @@ pub struct Workers {
 
 /// A generation that no session begins with any more.
 #[derive(Debug, Clone)]
-pub struct Retired(Arc<watch::Sender<Order>>);
+pub struct Retired {
+    orders: Arc<watch::Sender<Order>>,
+    shared: Arc<Shared>,
+}
 
 #[derive(Debug)]
 struct Thread {
@@ -68,10 +73,14 @@ struct Shared {
     connections: AtomicU64,
     /// What the threads are to do; never [`Order::Cut`], which is for sessions.
     orders: watch::Sender<Order>,
+    /// Sent when sessions at rest have to look at their orders.
+    calls: watch::Sender<()>,
     /// When it was last said that there are no slots, in seconds from `start`, from 1; 0: never.
     no_slot: AtomicU64,
     start: Instant,
     prepare: Prepare,
+    /// For threads to come.
+    rings: Mutex<Vec<Ring>>,
 }
 
 /// A generation with what its sessions are told.
@@ -82,15 +91,18 @@ struct Running {
 }
 
 impl Workers {
-    /// No threads yet. All sessions together hold at most `slots`; every thread begins with `prepare`.
-    pub fn new(slots: Arc<Slots>, prepare: Prepare) -> Self {
+    /// No threads yet. All sessions together hold at most `slots`; every thread begins with `prepare`, and takes one of
+    /// `rings` while there are any.
+    pub fn new(slots: Arc<Slots>, prepare: Prepare, rings: Vec<Ring>) -> Self {
         let shared = Shared {
             slots,
             connections: AtomicU64::new(1),
             orders: watch::Sender::new(Order::Serve),
+            calls: watch::Sender::default(),
             no_slot: AtomicU64::new(0),
             start: Instant::now(),
             prepare,
+            rings: Mutex::new(rings),
         };
         Self { threads: Vec::new(), shared: Arc::new(shared), current: None, old: Vec::new() }
     }
@@ -121,7 +133,7 @@ impl Workers {
             let (share, seats) = (shares.next().unwrap_or_default(), Arc::clone(&seats));
             thread.seat.tell(Task::Open { running: Arc::clone(&running), share, seats, number });
         }
-        let before = self.current.replace(running).map(|running| Retired(Arc::clone(&running.orders)));
+        let before = self.current.replace(running).map(|running| self.retire(&running));
         self.old.retain(Retired::has_sessions);
         self.old.extend(before.clone());
         Ok(before)
@@ -141,10 +153,14 @@ impl Workers {
     pub fn order(&self, order: Order) {
         if order == Order::Cut {
             self.old.iter().for_each(Retired::cut);
-            self.current.iter().for_each(|running| strengthen(&running.orders, Order::Cut));
+            self.current.iter().for_each(|running| self.retire(running).cut());
         } else {
             strengthen(&self.shared.orders, order);
         }
+    }
+
+    fn retire(&self, running: &Running) -> Retired {
+        Retired { orders: Arc::clone(&running.orders), shared: Arc::clone(&self.shared) }
     }
 
     /// Waits until all threads have gone.
@@ -169,12 +185,13 @@ impl Workers {
 impl Retired {
     /// Ends its proxied sessions.
     pub fn cut(&self) {
-        strengthen(&self.0, Order::Cut);
+        strengthen(&self.orders, Order::Cut);
+        self.shared.calls.send_replace(());
     }
 
     /// Whether it still has any session.
     pub fn has_sessions(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.orders.receiver_count() > 0
     }
 }
 
@@ -186,7 +203,16 @@ fn strengthen(orders: &watch::Sender<Order>, order: Order) {
     });
 }
 
+/// Rings for `threads` threads. Made before a process locks itself in: nobody can have one later.
+pub fn rings(threads: usize) -> Vec<Ring> {
+    (0..threads).map(|_| Ring::new(link::BATCH)).collect()
+}
+
 impl Shared {
+    fn ring(&self) -> Ring {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(Ring::plain)
+    }
+
     /// Says that there is no slot, at most once a second.
     fn tell_no_slot(&self, running: &Running, listen: &Listen) {
         let now = self.start.elapsed().as_secs() + 1;
@@ -205,7 +231,7 @@ impl std::fmt::Debug for Shared {
 impl Running {
     /// Tells the log of the first server of a listening socket.
     fn tell(&self, listen: &Listen, event: &ProcessEvent<'_>) {
-        event.tell(&self.generation.services[listen.door.server].log);
+        event.tell(self.generation.services[listen.door.server].log.usual());
     }
 }
 

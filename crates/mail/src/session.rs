@@ -2,6 +2,8 @@
 //!
 //! Each step consumes one value and returns the next, so nothing can be relayed that was not authorised.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +14,16 @@ use tokio::time::timeout;
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
 use crate::generation::Service;
+use crate::limit::{self, Counted, Limited};
 use crate::link::Link;
-use crate::login::Authorised;
-use crate::relay::{self, Relay};
+use crate::login::{Authorised, Greeted, Turn, Waiting};
+use crate::relay::{self, Relay, Stop};
+use crate::rest::{self, Sleeper};
 use crate::serve::{Order, Presence};
 use crate::settings::Door;
-use crate::slots::{Slot, Slots};
-use crate::teller::{Action, Teller};
-use crate::trouble::Trouble;
+use crate::slots::Slot;
+use crate::teller::{Action, Origin, Teller};
+use crate::trouble::{Call, Trouble};
 use crate::{login, preface, upstream};
 
 /// A client that has just been accepted.
@@ -37,8 +41,6 @@ pub struct Accepted {
     pub connection: u64,
     /// The server that it came to.
     pub service: Arc<Service>,
-    /// Where a slot for the upstream comes from.
-    pub slots: Arc<Slots>,
     /// Its own slot.
     pub slot: Slot,
     /// Told when proxied sessions have to end.
@@ -51,7 +53,7 @@ pub struct Accepted {
 #[derive(Debug)]
 struct Held {
     orders: watch::Receiver<Order>,
-    _slot: Slot,
+    slot: Slot,
     _presence: Presence,
 }
 
@@ -62,6 +64,8 @@ pub struct Connected {
     pub relay: Relay,
     /// The upstream's slot.
     pub slot: Slot,
+    /// What counts the session.
+    pub counted: Counted,
 }
 
 /// The end of a session before it was one: why, and what the client is still to hear.
@@ -90,6 +94,18 @@ impl From<Trouble> for Parting {
     }
 }
 
+impl From<Limited> for Parting {
+    fn from(limited: Limited) -> Self {
+        Trouble::from(limited).into()
+    }
+}
+
+impl From<Box<Self>> for Parting {
+    fn from(parting: Box<Self>) -> Self {
+        *parting
+    }
+}
+
 impl Word {
     async fn say(self) {
         match self {
@@ -102,35 +118,117 @@ impl Word {
 
 /// Serves one client from its first byte to its last.
 pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, door, connection, service, slots, slot, orders, presence } =
-        accepted;
-    let held = Held { orders, _slot: slot, _presence: presence };
-    let mut teller = Teller::new(Arc::clone(&service.log), connection, client, server);
+    let Accepted { link, client, server, door, connection, service, slot, orders, presence } = accepted;
+    let held = Held { orders, slot, _presence: presence };
+    let mut teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
     teller.tell_while(Action::Initializing, &Event::Connected);
-    match establish(link, (client, door), service, &slots, &mut teller).await {
-        // The relay is a task of its own: what the login needed is freed when this one ends.
-        Ok(connected) => drop(tokio::spawn(Proxied { connected, teller, held }.run())),
-        Err(parting) => {
-            teller.tell(&Event::Trouble(&parting.trouble));
-            Box::pin(parting.word.say()).await;
+    // What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
+    // room for it.
+    match Box::pin(preface::complete(link, client, door, service, &mut teller)).await {
+        Ok(prefaced) => {
+            let waiting = Waiting::greet(prefaced);
+            Attempt { waiting, teller, held }.go_on().await;
+        }
+        Err(parting) => parting.say(&mut teller).await,
+    }
+}
+
+impl Parting {
+    async fn say(self, teller: &mut Teller) {
+        teller.tell(&Event::Trouble(&self.trouble));
+        Box::pin(self.word.say()).await;
+    }
+}
+
+/// A session whose client is not logged in yet.
+struct Attempt {
+    waiting: Box<Waiting>,
+    teller: Teller,
+    held: Held,
+}
+
+impl Attempt {
+    /// From the greeting, or where it was before it rested, to a session with an upstream.
+    async fn go_on(mut self) {
+        let connected = match login::authorise(self.waiting, &mut self.teller).await {
+            Ok(Turn::Authorised(authorised)) => match limit::admit(authorised, &self.teller) {
+                Ok(admitted) => {
+                    Box::pin(upstream::open(admitted, self.held.slot.all(), &mut self.teller)).await
+                }
+                Err(limited) => Err(limited.into()),
+            },
+            Ok(Turn::Silent(waiting)) => return Self { waiting, ..self }.rest(),
+            Err(parting) => Err(parting),
+        };
+        match connected {
+            // The relay is a task of its own: what the login needed is freed when this one ends.
+            Ok(connected) => {
+                self.teller.begin(Action::None);
+                self.teller.tell(&Event::LoggedIn);
+                drop(tokio::spawn(Proxied { connected, teller: self.teller, held: self.held }.run()));
+            }
+            Err(parting) => parting.say(&mut self.teller).await,
+        }
+    }
+
+    /// Rests until the client speaks, or its time has come.
+    fn rest(mut self) {
+        let until = self.waiting.until();
+        if let Err(source) = self.waiting.link().rest() {
+            return unrested(&self.teller, source);
+        }
+        self.teller.settle();
+        let Self { waiting, teller, held } = self;
+        let sleeper: Box<dyn Sleeper> = match waiting.greeted() {
+            Ok(greeted) => Box::new(Newcomer { greeted, teller: teller.into_origin(), held }),
+            Err(waiting) => Box::new(Self { waiting, teller, held }),
+        };
+        rest::begin(sleeper, until);
+    }
+}
+
+impl Sleeper for Attempt {
+    fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [self.waiting.resting(), None]
+    }
+
+    fn is_called(&self) -> bool {
+        false
+    }
+
+    fn wake(mut self: Box<Self>) {
+        match self.waiting.link().wake() {
+            Ok(()) => drop(tokio::spawn(self.go_on())),
+            Err(source) => unrested(&self.teller, source),
         }
     }
 }
 
-/// From accept to a session with an upstream.
-///
-/// What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
-/// room for it.
-async fn establish(
-    link: Link,
-    (client, door): (ClientAddr, Door),
-    service: Arc<Service>,
-    slots: &Arc<Slots>,
-    teller: &mut Teller,
-) -> Result<Connected, Parting> {
-    let prefaced = Box::pin(preface::complete(link, client, door, service, teller)).await?;
-    let authorised = login::authorise(prefaced, teller).await?;
-    Box::pin(upstream::open(authorised, slots, teller)).await
+/// A session at rest of which there is nothing to be known but where it came from.
+struct Newcomer {
+    greeted: Greeted,
+    teller: Origin,
+    held: Held,
+}
+
+impl Sleeper for Newcomer {
+    fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [Some(self.greeted.resting()), None]
+    }
+
+    fn is_called(&self) -> bool {
+        false
+    }
+
+    fn wake(self: Box<Self>) {
+        let Self { greeted, teller, held } = *self;
+        Box::new(Attempt { waiting: greeted.waiting(), teller: teller.into(), held }).wake();
+    }
+}
+
+/// The end of a session whose socket fails it when it is to rest or to wake.
+fn unrested(teller: &Teller, source: io::Error) {
+    teller.tell(&Event::Trouble(&Trouble::Client { call: Call::Recv, source }));
 }
 
 /// A session with an upstream.
@@ -141,14 +239,12 @@ struct Proxied {
 }
 
 impl Proxied {
-    /// From login to the end: moves bytes until one side is done.
+    /// From login, or where it was before it rested, to the end: moves bytes until one side is done.
     ///
     /// An `async fn` would keep its argument twice in the future that idle sessions are made of.
     #[expect(clippy::manual_async_fn, reason = "the future captures its argument, and does not copy it")]
     fn run(mut self) -> impl Future<Output = ()> + Send {
         async move {
-            self.teller.begin(Action::None);
-            self.teller.tell(&Event::LoggedIn);
             let ended = tokio::select! {
                 ended = self.connected.relay.run() => ended,
                 Ok(_) = self.held.orders.wait_for(|order| *order >= Order::Cut) => {
@@ -157,7 +253,9 @@ impl Proxied {
                     return;
                 }
             };
-            if self.is_done(ended) {
+            if matches!(ended, Ok(Stop::Silence)) {
+                self.rest();
+            } else if self.is_done(ended) {
                 self.teller.tell(&Event::Done);
                 Box::pin(farewell(self.connected.relay.into_client())).await;
             }
@@ -165,14 +263,41 @@ impl Proxied {
     }
 
     /// Whether the relay has done its work; if not, what was in its way is told.
-    fn is_done(&self, ended: Result<(), relay::Broken>) -> bool {
+    fn is_done(&self, ended: Result<Stop, relay::Broken>) -> bool {
         ended.map_or_else(
             |broken| {
                 self.teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
                 broken.done
             },
-            |()| true,
+            |_| true,
         )
+    }
+
+    /// Rests until one of the sides speaks, its time has come or an order is given.
+    fn rest(mut self) {
+        if let Err(source) = self.connected.relay.rest() {
+            return unrested(&self.teller, source);
+        }
+        self.teller.settle();
+        let until = self.connected.relay.deadline();
+        rest::begin(Box::new(self), until);
+    }
+}
+
+impl Sleeper for Proxied {
+    fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        self.connected.relay.resting()
+    }
+
+    fn is_called(&self) -> bool {
+        *self.held.orders.borrow() >= Order::Cut
+    }
+
+    fn wake(mut self: Box<Self>) {
+        match self.connected.relay.wake() {
+            Ok(()) => drop(tokio::spawn(self.run())),
+            Err(source) => unrested(&self.teller, source),
+        }
     }
 }
 

@@ -44,6 +44,13 @@ impl Slots {
     }
 }
 
+impl Slot {
+    /// All slots, of which this is one.
+    pub fn all(&self) -> &Arc<Slots> {
+        &self.0
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.used.fetch_sub(1, Ordering::Relaxed);

@@ -119,11 +119,37 @@ pub struct Teller {
     pub upstream: Option<Endpoint>,
 }
 
+/// What there is to know of a session that was only greeted.
+#[derive(Debug)]
+pub struct Origin {
+    log: Arc<Log>,
+    connection: u64,
+    client: ClientAddr,
+    server: Endpoint,
+}
+
+impl From<Origin> for Teller {
+    fn from(Origin { log, connection, client, server }: Origin) -> Self {
+        Self { action: Action::Greeting, ..Self::new(log, connection, client, server) }
+    }
+}
+
 impl Teller {
+    /// All that is left of it when nothing is known but where the session came from.
+    pub fn into_origin(self) -> Origin {
+        let Self { log, connection, client, server, .. } = self;
+        Origin { log, connection, client, server }
+    }
+
     /// The log of the session that came in as number `connection`.
     pub fn new(log: Arc<Log>, connection: u64, client: ClientAddr, server: Endpoint) -> Self {
         let action = Action::None;
         Self { log, connection, client, server, action, starttls: false, login: None, upstream: None }
+    }
+
+    /// Keeps nothing in memory beyond what it needs: the name of a user may be a part of something larger.
+    pub fn settle(&mut self) {
+        self.login = self.login.take().map(|login| Bytes::copy_from_slice(&login));
     }
 
     /// What the session is doing.

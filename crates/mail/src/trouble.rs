@@ -6,6 +6,7 @@ use proto::Violation;
 use proto::proxy_protocol::Fault as HeaderFault;
 
 use crate::address::Endpoint;
+use crate::limit::Limited;
 use crate::link::HandshakeError;
 use crate::link::TlsError;
 use crate::settings::log::Level;
@@ -43,6 +44,9 @@ pub enum Trouble {
         /// What it said, as far as it was read.
         said: Vec<u8>,
     },
+    /// There are as many connections like it as there may be.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// The upstream's side.
     #[error(transparent)]
     Upstream(#[from] UpstreamTrouble),
@@ -73,6 +77,9 @@ pub enum UpstreamTrouble {
         /// The system's reason.
         source: io::Error,
     },
+    /// It is where the client has connected to, so that it would come back for ever.
+    #[error("upstream {0} is this server, which would be a loop")]
+    Loop(Endpoint),
     /// `timeout` passed before it accepted the login.
     #[error("upstream timed out")]
     TimedOut,
@@ -165,6 +172,7 @@ impl Trouble {
             Self::Client { source, .. } => Some(level_of(source, Level::Info)),
             Self::Header(_) => Some(Level::Error),
             Self::Handshake(error) => Some(error.level()),
+            Self::Limited(limited) => Some(limited.level),
             Self::Upstream(trouble) => Some(trouble.level()),
         }
     }
@@ -180,6 +188,7 @@ impl Trouble {
             | Self::Header(_)
             | Self::Certificate(_)
             | Self::EarlyTalker { .. }
+            | Self::Limited(_)
             | Self::ShutdownTimeout => None,
         }
     }

@@ -51,7 +51,7 @@ pub async fn open(
                 BytesMut::from(reply),
                 settings.proxy.timeout,
             );
-            Ok(Connected { relay, slot })
+            Ok(Connected { relay, slot, counted: authorised.prefaced.counted })
         }
         Err(failed) => {
             let Failed { trouble, answer } = *failed;
@@ -72,6 +72,8 @@ struct Plan {
     name: Option<String>,
     /// A PROXY header, empty if there is to be none.
     header: BytesMut,
+    /// Where the client has connected to, if it would only come back from there.
+    loops: Option<SocketAddr>,
 }
 
 impl Plan {
@@ -89,23 +91,41 @@ impl Plan {
             verify: route.tls.verify,
             name: route.tls.name.clone(),
             header: header(settings.proxy.protocol, prefaced),
+            loops: loops(authorised),
         }
     }
+}
+
+/// Where the client has connected to. Behind that address it would meet the same authority, and under the same name
+/// get the same verdict (Dovecot's proxy refuses the same).
+fn loops(Authorised { prefaced, login, route, .. }: &Authorised) -> Option<SocketAddr> {
+    let same = login.credentials.user == route.identity.user;
+    prefaced.link.local_addr().filter(|_| same).map(canonical)
+}
+
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 /// The PROXY header that tells an upstream who the client is, and where it has connected to.
 fn header(version: Option<Version>, prefaced: &Prefaced) -> BytesMut {
     let mut header = BytesMut::new();
+    let Some(version) = version else { return header };
     let endpoints = match (prefaced.client.addr.tcp(), prefaced.link.local_addr()) {
         (Some(source), Some(destination)) => Some(Endpoints { source, destination }),
         _ => None,
     };
     match version {
-        None => {}
-        Some(Version::V1) => write_v1(endpoints, &mut header),
-        Some(Version::V2) => write_v2(endpoints, &mut header),
+        Version::V1 => write_v1(endpoints, &mut header),
+        Version::V2 => write_v2(endpoints, hops(&prefaced.forwarded), &mut header),
     }
     header
+}
+
+/// How many proxies there may still be, if there was one before this. To the first upstream of a client goes the header
+/// of the originals, and no byte more.
+fn hops(forwarded: &Forwarded) -> Option<u8> {
+    forwarded.ttl.and_then(|_| forwarded.next_ttl())
 }
 
 /// An upstream that has accepted the login.
@@ -141,7 +161,7 @@ async fn attempt(
     let endpoints = timeout_at(deadline, resolve(&plan.target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
-    let mut link = connect(&endpoints, deadline, teller).await?;
+    let mut link = connect(&endpoints, plan.loops, deadline, teller).await?;
     if settings.proxy.keepalive {
         link.set_keepalive(true)
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
@@ -206,10 +226,11 @@ async fn resolve(target: &Target, resolver: &dyn Resolve) -> Result<Vec<Endpoint
     }
 }
 
-/// Connects to the first that accepts. Each has an equal share of the time that is left, so that one that is silent
-/// does not keep the others from being tried.
+/// Connects to the first that accepts, but not to `loops`. Each has an equal share of the time that is left, so that
+/// one that is silent does not keep the others from being tried.
 async fn connect(
     endpoints: &[Endpoint],
+    loops: Option<SocketAddr>,
     deadline: Instant,
     teller: &mut Teller,
 ) -> Result<Link, UpstreamTrouble> {
@@ -219,6 +240,10 @@ async fn connect(
             teller.tell(&Event::Trouble(&trouble.into()));
         }
         teller.upstream = Some(endpoint.clone());
+        if matches!(endpoint, Endpoint::Tcp(addr) if loops == Some(canonical(*addr))) {
+            trouble = UpstreamTrouble::Loop(endpoint.clone());
+            continue;
+        }
         let share = deadline.saturating_duration_since(Instant::now())
             / u32::try_from(left).expect("a name has few addresses");
         trouble = match timeout(share, Link::connect(endpoint)).await {
@@ -255,6 +280,7 @@ fn back(authorised: &Authorised, settings: &Server) -> Back {
                 server: said.server.addr(),
                 session: said.session,
                 ttl: said.ttl,
+                fields: said.fields,
                 host: prefaced.client.host.clone().unwrap_or_default(),
                 helo: login.helo.clone(),
                 esmtp: front.esmtp(),
@@ -276,6 +302,7 @@ fn forwarded(prefaced: &Prefaced) -> Forwarded {
         ttl: prefaced.forwarded.next_ttl(),
         session: prefaced.forwarded.session.clone().or_else(|| Some(session_name())),
         name: prefaced.client.host.clone(),
+        fields: prefaced.forwarded.fields.clone(),
     }
 }
 

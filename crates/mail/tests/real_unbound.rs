@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gatepost_mail::auth::Resolve;
-use gatepost_mail::dns::{Resolver, Settings, Zones};
+use gatepost_mail::dns::{ConfFiles, Resolver, Settings, Zones};
 use rig::real::Unbound;
 
 const ZONES: [(&str, &str); 3] =
@@ -37,7 +37,7 @@ fn resolver(server: SocketAddr) -> Resolver {
         timeout: Some(Duration::from_secs(30)),
         status_zone: None,
     };
-    Resolver::new(settings, &Zones::default())
+    Resolver::new(settings, &Zones::default(), &ConfFiles::default())
 }
 
 async fn resolved(resolver: &Resolver, host: &str) -> io::Result<Vec<String>> {

@@ -3,14 +3,18 @@
 //!
 //! Fields that are missing, or cannot be read, say nothing; they are no errors. Whom to believe is not decided here.
 
+mod fields;
+
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+pub use fields::Fields;
+
 use crate::line::write;
 
-/// How many proxies a client may pass, where nobody says otherwise (as Dovecot).
-const MOST_HOPS: u8 = 5;
+/// How many proxies a client may pass in all, where nobody says otherwise (as Dovecot).
+pub const MOST_HOPS: u8 = 5;
 
 /// The longest session name that is passed on, bytes (as Dovecot).
 const LONGEST_SESSION: usize = 64;
@@ -34,6 +38,8 @@ pub struct Forwarded {
     pub session: Option<Bytes>,
     /// SMTP: its host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     pub name: Option<String>,
+    /// What upstreams want to know beside; nothing of it means anything to us.
+    pub fields: Fields,
 }
 
 /// An address and a port, as far as they were said.
@@ -76,8 +82,9 @@ impl Forwarded {
             ("x-proxy-ttl", self.ttl.map(|ttl| ttl.to_string())),
             ("x-session-id", self.session_text()),
         ];
-        let pair = |(name, value): (&str, Option<String>)| Some(format!("\"{name}\" \"{}\"", value?));
-        let fields: Vec<String> = fields.into_iter().filter_map(pair).collect();
+        let own = fields.into_iter().filter_map(|(name, value)| Some(pair(name, &value?)));
+        let fields: Vec<String> =
+            own.chain(self.fields.id().map(|(name, value)| pair(&name, value))).collect();
         line(&[ID_TAG, b" ID (", fields.join(" ").as_bytes(), b")"])
     }
 
@@ -88,6 +95,7 @@ impl Forwarded {
             ("PORT", self.client.port.map(|port| port.to_string())),
             ("SESSION", self.session_text()),
             ("TTL", self.ttl.map(|ttl| ttl.to_string())),
+            ("FORWARD", self.fields.forward().map(|fields| String::from_utf8_lossy(&fields).into_owned())),
         ];
         let attribute = |(name, value): (&str, Option<String>)| Some(format!(" {name}={}", value?));
         let attributes: String = fields.into_iter().filter_map(attribute).collect();
@@ -103,7 +111,7 @@ impl Forwarded {
             b"x-connected-port" => update(&mut self.server.port, number(value)),
             b"x-proxy-ttl" => self.read_ttl(value),
             b"x-session-id" | b"x-session-ext-id" => update(&mut self.session, session(value)),
-            _ => {}
+            _ => self.fields.read_id(name, value),
         }
     }
 
@@ -115,6 +123,9 @@ impl Forwarded {
             b"SESSION" => update(&mut self.session, session(value)),
             b"TTL" => self.read_ttl(value),
             b"NAME" => update(&mut self.name, host_name(value)),
+            b"DESTADDR" => update(&mut self.server.ip, ip(value)),
+            b"DESTPORT" => update(&mut self.server.port, number(value)),
+            b"FORWARD" => self.fields.read_forward(value),
             _ => {}
         }
     }
@@ -130,6 +141,11 @@ impl Forwarded {
         let session = session(self.session.as_ref()?)?;
         Some(String::from_utf8_lossy(&session).into_owned())
     }
+}
+
+/// Two quoted strings (RFC 3501, section 4.3).
+fn pair(name: &str, value: &str) -> String {
+    format!("\"{name}\" \"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The two sides of an attribute, `NAME=value`.
@@ -188,6 +204,7 @@ mod tests {
             ttl: Some(4),
             session: Some(Bytes::from_static(b"0123abcd")),
             name: None,
+            fields: Fields::default(),
         }
     }
 
@@ -247,7 +264,9 @@ mod tests {
         }
         assert_eq!(read, all());
         let mut read = Forwarded::default();
-        for attribute in ["ADDR=192.0.2.1", "port=4711", "SESSION=0123abcd", "TTL=4", "FORWARD=eA==", "x"] {
+        for attribute in
+            ["ADDR=192.0.2.1", "port=4711", "SESSION=0123abcd", "TTL=4", "FORWARD=eA==", "LOGIN=u", "x"]
+        {
             say(&mut read, attribute);
         }
         assert_eq!(read, Forwarded { server: Place::default(), ..all() });

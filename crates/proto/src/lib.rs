@@ -82,6 +82,18 @@ impl Protocol {
     }
 }
 
+/// What a client hears instead of a greeting that comes in one connection too many; then the connection ends.
+impl Protocol {
+    /// UNAVAILABLE is RFC 5530, section 3; SYS/TEMP is RFC 3206, section 4; 421 is RFC 5321, section 3.8.
+    pub const fn too_many_connections(self) -> &'static [u8] {
+        match self {
+            Self::Imap => b"* BYE [UNAVAILABLE] Too many connections\r\n",
+            Self::Pop3 => b"-ERR [SYS/TEMP] Too many connections\r\n",
+            Self::Smtp => b"421 4.7.0 Too many connections\r\n",
+        }
+    }
+}
+
 /// Whether a plain connection may, or must, be upgraded to TLS (directive `starttls`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Starttls {

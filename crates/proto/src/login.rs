@@ -159,6 +159,8 @@ pub enum LoginAnswer {
     Failed,
     /// The upstream said no, and these are its words (line ends included); then the end.
     Passed(Bytes),
+    /// The login is good, but there are too many connections; it may be good again later. Then the end.
+    Limited,
 }
 
 /// A refusal in the authority's words.

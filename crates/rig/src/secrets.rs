@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::find;
 
-/// Shorter ones stand in any text.
+/// Of those that are learned, shorter ones stand in any text.
 const SHORTEST: usize = 6;
 
 /// What stands directly before a password, and `\0u\0p` in base64 with and without its end.
@@ -22,17 +22,14 @@ fn known() -> MutexGuard<'static, BTreeSet<Vec<u8>>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on this password stands in no log. Shorter ones than six bytes are not looked for.
+/// From now on this password stands in no log.
 pub fn keep(password: impl AsRef<[u8]>) {
-    let password = password.as_ref();
-    if password.len() >= SHORTEST {
-        known().insert(password.to_vec());
-    }
+    known().insert(password.as_ref().to_vec());
 }
 
 /// Learns the value of `Auth-Pass`, as it is and as it is meant. A password that is the user's name is none.
 pub(crate) fn learn(user: &[u8], password: &[u8]) {
-    if user != password {
+    if user != password && password.len() >= SHORTEST {
         keep(password);
         keep(unescaped(password));
     }

@@ -1,3 +1,4 @@
 //! What can be seen from outside, as functions of plain data. Nothing is served from here yet.
 
+pub mod limit_conn;
 pub mod resolver;

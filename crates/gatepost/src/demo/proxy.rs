@@ -9,12 +9,13 @@ use mail::address::Endpoint;
 use mail::auth::users::{Pool, Users, UsersFile};
 use mail::flavour::Flavour;
 use mail::generation::{Generation, Service};
+use mail::limit;
 use mail::listener::Bound;
-use mail::log::{Log, Output, Sink};
-use mail::serve::{Order, Workers};
+use mail::log::{Log, Output, ServerLog, Sink};
+use mail::serve::{Order, Workers, rings};
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
-use mail::settings::{Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
+use mail::settings::{ConnLimits, Core, Door, Listen, ProtocolSettings, Proxy, RealIp, Server, UpstreamTls};
 use mail::slots::Slots;
 use mail::tls::ClientSettings;
 use proto::sasl::Mechanisms;
@@ -47,7 +48,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Serves the fronts of `plan` until Ctrl-C.
 async fn serve(plan: Plan) -> io::Result<()> {
-    let log = Arc::new(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
+    let log = ServerLog::from(Log::new(vec![Output::all(Arc::new(Sink::new(io::stdout())), Level::Info)]));
     let makings = start::makings()?;
     let mut services = Vec::new();
     let mut sockets = Vec::new();
@@ -59,12 +60,14 @@ async fn serve(plan: Plan) -> io::Result<()> {
             names: None,
             tls: None,
             upstream_tls: None,
-            log: Arc::clone(&log),
+            limits: limit::Limits::default(),
+            penalty: None,
+            log: log.clone(),
         }));
         let listen = listen(&front, sockets.len());
         sockets.push(Bound::adopt(Arc::new(listen), vec![front.port.listener.into()])?);
     }
-    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}));
+    let mut workers = Workers::new(Slots::new(CONNECTIONS), Box::new(|_| {}), rings(1));
     workers.install(Generation { services }, &sockets, 1)?;
     ctrl_c().await?;
     workers.order(Order::Stop);
@@ -131,6 +134,8 @@ fn server(protocol: ProtocolSettings) -> Server {
         upstream_tls: ClientSettings::default(),
         greeting_delay: Duration::ZERO,
         real_ip: RealIp::default(),
+        limits: ConnLimits::default(),
+        penalty: None,
         resolver: None,
         protocol,
     }

@@ -15,26 +15,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mail::dns::ConfFile;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use self::reload::Candidate;
 use self::respawn::Respawn;
 use self::upgrade::NewProgram;
 use self::worker::{Nursery, Report, Worker};
+use crate::activation::Activated;
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
 use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::prepare::{Prepared, Program, to_log};
+use crate::serving::reached;
 use crate::settings::Configuration;
 use crate::signals::Signals;
 use crate::sockets;
 use crate::start::{OpenLogs, StartError};
+use crate::ticket_keys::TicketKeys;
+use crate::watch::Watch;
 use crate::worker::FATAL;
 
 /// The pause after the first order to stop at once; each further one is twice as long (as the originals).
@@ -53,6 +59,8 @@ struct Setup {
     bounds: Vec<Bound>,
     /// What a worker needs besides logs and sockets.
     bundle: Arc<Bundle>,
+    /// Files in the bundle that may change while it is served.
+    watch: Watch,
     identity: Option<Identity>,
 }
 
@@ -110,7 +118,8 @@ pub(crate) async fn run(
     let (up, mut is_up) = watch::channel(false);
     let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
-    let nursery = Nursery { flavour: program.flavour, background, reports: reporting };
+    let ticket_keys = TicketKeys::default();
+    let nursery = Nursery { flavour: program.flavour, background, ticket_keys, reports: reporting };
     let mut master = Master {
         program,
         launch,
@@ -155,6 +164,7 @@ impl Setup {
     fn new(number: u64, program: &Program, prepared: Prepared) -> Result<Self, StartError> {
         let Prepared { configuration, logs, bounds, files, sources, names } = prepared;
         let account = configuration.process.account.as_ref();
+        let watch = Watch::new(&configuration.mail);
         let identity = account.map(Identity::of).transpose().map_err(StartError::call("getgrouplist()"))?;
         let bundle = Bundle::pack(Parts {
             request: &program.request(),
@@ -165,12 +175,14 @@ impl Setup {
             bounds: &bounds,
             logs: &logs.logs,
         });
-        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), identity })
+        Ok(Self { number, configuration, logs, bounds, bundle: Arc::new(bundle), watch, identity })
     }
 
-    /// Hands all of it to `worker`.
+    /// Hands all of it to `worker`, and what has become of it since.
     fn give_to(&self, worker: &Worker) -> io::Result<()> {
-        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))
+        worker.serve(self.number, &self.bundle, &bundle::descriptors(&self.bounds, &self.logs.logs))?;
+        self.watch.files().for_each(|file| worker.send(name_servers(file)));
+        Ok(())
     }
 
     /// Whether a worker of `other` can serve this as well: it cannot become another user, or leave a sandbox.
@@ -195,7 +207,7 @@ impl Master {
     /// Obeys signals and looks after workers until the last one has gone and none is to come.
     async fn serve(&mut self, signals: &Signals) -> Result<(), StartError> {
         while !self.is_done() {
-            let alarm = self.alarm();
+            let (alarm, look) = (self.alarm(), self.next_look());
             tokio::select! {
                 received = signals.next() => {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
@@ -203,6 +215,7 @@ impl Master {
                 }
                 Some(report) = self.reports.recv() => self.hear(report).await?,
                 () = reached(alarm) => self.ring()?,
+                () = reached(look) => self.look_at_files(),
             }
         }
         Ok(())
@@ -224,6 +237,23 @@ impl Master {
             Ending::Fast { next, .. } => Some(next),
             Ending::Graceful => None,
             Ending::No => self.next_start,
+        }
+    }
+
+    /// When to look whether files have changed. Not while a worker takes over another configuration, which has read
+    /// them later.
+    fn next_look(&self) -> Option<Instant> {
+        self.setup.watch.due().filter(|_| self.candidate.is_none())
+    }
+
+    /// Tells the workers what has changed in files.
+    fn look_at_files(&mut self) {
+        let log = Arc::clone(self.log());
+        let changed: Vec<_> = self.setup.watch.look(&to_log(&log)).into_iter().cloned().collect();
+        for worker in self.workers() {
+            for file in &changed {
+                worker.send(name_servers(file));
+            }
         }
     }
 
@@ -276,6 +306,7 @@ impl Master {
             }
             ToMaster::Failed(number, reason) if of_candidate(number) => self.give_up_candidate(&reason),
             ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
+            ToMaster::TicketKey(key) => self.nursery.ticket_keys.keep(key),
             ToMaster::Resolve(..) => {}
         }
         if self.candidate.is_none() && std::mem::take(&mut self.again) {
@@ -357,7 +388,7 @@ impl Master {
         }
     }
 
-    fn tell_signal(&self, pid: nix::unistd::Pid, status: ExitStatus) {
+    fn tell_signal(&self, pid: Pid, status: ExitStatus) {
         let signal = status.signal().unwrap_or_default();
         let core = if status.core_dumped() { " (core dumped)" } else { "" };
         let message = format_args!("worker process {pid} exited on signal {signal}{core}");
@@ -368,6 +399,14 @@ impl Master {
     fn workers(&self) -> impl Iterator<Item = &Worker> {
         let fresh = self.candidate.iter().filter_map(Candidate::fresh);
         self.worker.iter().chain(fresh).chain(&self.leaving)
+    }
+
+    /// Whether this is a worker, or the new program.
+    fn has_started(&self, pid: Pid) -> bool {
+        let is_new_program =
+            |program: &NewProgram| u32::try_from(pid.as_raw()).is_ok_and(|pid| pid == program.id());
+        self.workers().any(|worker| worker.pid() == pid)
+            || self.new_program.as_ref().is_some_and(is_new_program)
     }
 
     /// The worker that accepts accepts no longer, and ends with its last session.
@@ -399,8 +438,9 @@ impl Master {
     fn close_sockets(&mut self) {
         let bounds = std::mem::take(&mut self.setup.bounds);
         if self.new_program.is_none() && !(self.inherited && self.launch.has_parent()) {
-            sockets::delete_files(&bounds, &[], &|_, _| {});
+            sockets::delete_files(&bounds, &[self.launch.activated.bounds()], &|_, _| {});
         }
+        self.launch.activated = Activated::default();
     }
 
     /// The last things that a master does.
@@ -428,9 +468,6 @@ impl Master {
     }
 }
 
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
+fn name_servers(file: &ConfFile) -> ToWorker {
+    ToWorker::NameServers(file.path.clone(), file.servers.clone())
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mail::listener::Bound;
 use mail::log::Log;
 use mail::settings::log::Level;
 use nix::unistd::Pid;
@@ -98,8 +97,9 @@ impl Master {
 
     async fn prepare(&self) -> Result<Setup, PrepareError> {
         let log: Arc<Log> = Arc::clone(self.log());
-        let loaded = self.program.load();
-        let prepared = Prepared::new(loaded, &self.setup.bounds, &to_log(&log)).await?;
+        let loaded = self.program.load_beside().await?;
+        let open = [&self.setup.bounds, self.launch.activated.bounds()];
+        let prepared = Prepared::new(loaded, &open, &to_log(&log)).await?;
         Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
     }
 
@@ -143,7 +143,9 @@ impl Master {
         setup.logs.logs.survive_panic(&setup.logs.main);
         let before = std::mem::replace(&mut self.setup, setup);
         let log = Arc::clone(self.log());
-        sockets::delete_files(&before.bounds, &self.setup.bounds, &to_log(&log));
+        let activated = &self.launch.activated;
+        sockets::delete_files(&before.bounds, &[&self.setup.bounds, activated.bounds()], &to_log(&log));
+        activated.tell_unused(&self.setup.bounds, &log);
         self.notice(&"reconfigured");
         self.tell_system(&News::Ready);
         self.follow_ending();
@@ -162,7 +164,9 @@ impl Master {
         let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };
         self.log().line(Level::Emerg, None, format_args!("reconfiguring failed: {reason}"));
         self.tell_system(&News::Ready);
-        delete_new_files(&setup.bounds, &self.setup.bounds);
+        // The files of unix sockets that were opened for nothing.
+        let kept = [&self.setup.bounds, self.launch.activated.bounds()];
+        sockets::delete_files(&setup.bounds, &kept, &|_, _| {});
         if let Taker::Fresh(worker) = taker {
             worker.send(ToWorker::Stop);
             self.leaving.push(worker);
@@ -171,9 +175,4 @@ impl Master {
             self.next_start = Some(tokio::time::Instant::now());
         }
     }
-}
-
-/// The files of unix sockets that were opened for nothing.
-fn delete_new_files(opened: &[Bound], before: &[Bound]) {
-    sockets::delete_files(opened, before, &|_, _| {});
 }

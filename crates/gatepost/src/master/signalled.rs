@@ -38,7 +38,10 @@ impl Master {
             // In the foreground it tells of a terminal's new size.
             Signal::SIGWINCH => self.tell(received, ""),
             Signal::SIGCHLD => {
-                self.tell(received, "");
+                // Who has looked up a name has been waited for, and is nothing to tell of.
+                if received.from.is_none_or(|pid| self.has_started(pid)) {
+                    self.tell(received, "");
+                }
                 self.reap()?;
             }
             _ => {}
@@ -108,7 +111,8 @@ impl Master {
         }
         let name = &self.launch.name;
         let environment = &self.setup.configuration.process.environment;
-        let started = NewProgram::start(name, self.program.flavour, environment, &self.setup.bounds);
+        let sockets = [self.setup.bounds.as_slice(), self.launch.activated.bounds()];
+        let started = NewProgram::start(name, self.program.flavour, environment, sockets);
         started.map_err(StartError::call(format!("execve() \"{}\"", name.display())))
     }
 

@@ -3,26 +3,25 @@
 //! The sockets stay open over its start, and a variable of its environment names their numbers, as the originals do
 //! it: so nginx can be followed by gatepost, and the other way round.
 
-use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::process::{Child, Command};
-use std::sync::Arc;
 
 use mail::address::Endpoint;
 use mail::flavour::Flavour;
 use mail::listener::Bound;
-use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
-use mail::settings::{Door, Listen};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::Socket;
 
 use crate::settings::{OF_SYSTEMD, Variable};
+use crate::sockets;
 use crate::start::{Reason, Say, StartError};
+
+/// The variable that names those sockets that are systemd's. They are named among all sockets too, for the originals.
+const SYSTEMD: &str = "GATEPOST_SYSTEMD";
 
 /// The variable that names the sockets: by the name of the program that looks for it.
 fn variable(flavour: Flavour) -> &'static str {
@@ -44,23 +43,23 @@ pub(crate) fn inherited(flavour: Flavour, say: Say<'_>) -> Vec<Bound> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Vec::new() };
     let value = value.to_string_lossy();
     say(Level::Notice, &format_args!("using inherited sockets from \"{value}\""));
-    let mut sockets: HashMap<Endpoint, Vec<Socket>> = HashMap::new();
-    for number in numbers(&value, name, say) {
-        match adopt(number) {
-            Ok((endpoint, socket)) => sockets.entry(endpoint).or_default().push(socket),
-            Err(source) => {
-                let error = StartError::call(format!("taking over socket #{number}"))(source);
-                say(Level::Emerg, &Reason(&error));
-            }
-        }
-    }
-    let bound = |(endpoint, sockets): (Endpoint, Vec<Socket>)| {
-        let options = SocketOptions { reuseport: sockets.len() > 1, ..SocketOptions::default() };
-        let door = Door { server: 0, ssl: false, proxy_protocol: false };
-        let listen = Listen { endpoint, door, exact: Vec::new(), options };
-        Bound::adopt(Arc::new(listen), sockets).ok()
+    sockets::as_bounds(take_over(&value, name, say))
+}
+
+/// Sockets of systemd that the program before has left open, those that no `listen` names included.
+pub(crate) fn inherited_of_systemd(say: Say<'_>) -> Vec<(Endpoint, Socket)> {
+    let value = env::var_os(SYSTEMD).unwrap_or_default();
+    take_over(&value.to_string_lossy(), SYSTEMD, say)
+}
+
+/// The sockets whose numbers are in `value`.
+fn take_over(value: &str, name: &str, say: Say<'_>) -> Vec<(Endpoint, Socket)> {
+    let adopt = |number| {
+        let adopted =
+            sockets::adopt(number).map_err(StartError::call(format!("taking over socket #{number}")));
+        adopted.inspect_err(|error| say(Level::Emerg, &Reason(error))).ok()
     };
-    sockets.into_iter().filter_map(bound).collect()
+    numbers(value, name, say).into_iter().filter_map(adopt).collect()
 }
 
 /// The numbers in `value`, each ended by `;` or `:`, as far as they make sense.
@@ -85,49 +84,27 @@ fn numbers(value: &str, name: &str, say: Say<'_>) -> Vec<RawFd> {
     numbers
 }
 
-/// The socket with a number that this process was started with.
-///
-/// A number is not a descriptor that anybody owns. The system gives an owned copy of a descriptor of any process that
-/// one may debug, which this one may of itself; so no `unsafe` is needed. The number itself is then closed.
-fn adopt(number: RawFd) -> io::Result<(Endpoint, Socket)> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let owned: OwnedFd = pidfd_getfd(this, number, PidfdGetfdFlags::empty())?;
-    let socket = Socket::from(owned);
-    let listens = socket.is_listener()?;
-    let endpoint = endpoint(&socket).filter(|_| listens).ok_or(io::ErrorKind::InvalidInput)?;
-    nix::unistd::close(number)?;
-    Ok((endpoint, socket))
-}
-
-fn endpoint(socket: &Socket) -> Option<Endpoint> {
-    let address = socket.local_addr().ok()?;
-    let path = || address.as_pathname().map(|path| Endpoint::Unix(path.to_owned()));
-    address.as_socket().map(Endpoint::Tcp).or_else(path)
-}
-
 /// A new program that runs beside this one.
 #[derive(Debug)]
 pub(super) struct NewProgram(Child);
 
 impl NewProgram {
     /// Starts the program called `name`, which may have been replaced meanwhile, with the arguments of this one and the
-    /// sockets of `bounds`.
+    /// sockets of `bounds`, and those that systemd has `activated`.
     pub(super) fn start(
         name: &OsString,
         flavour: Flavour,
         environment: &[Variable],
-        bounds: &[Bound],
+        [bounds, activated]: [&[Bound]; 2],
     ) -> io::Result<Self> {
-        let sockets: Vec<&Socket> = bounds.iter().flat_map(Bound::sockets).collect();
-        let list = sockets.iter().fold(OsString::new(), |mut list, socket| {
-            list.push(socket.as_raw_fd().to_string());
-            list.push(";");
-            list
-        });
         let mut command = Command::new(name);
         command.args(env::args_os().skip(1)).env_clear().envs(Variable::environment(environment));
         let of_systemd = OF_SYSTEMD.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
-        command.envs(of_systemd).env(variable(flavour), list);
+        command.envs(of_systemd).env(variable(flavour), list(bounds));
+        if !activated.is_empty() {
+            command.env(SYSTEMD, list(activated));
+        }
+        let sockets: Vec<&Socket> = bounds.iter().chain(activated).flat_map(Bound::sockets).collect();
         let left_open = sockets.iter().try_for_each(|socket| fcntl_setfd(socket, FdFlags::empty()));
         let child = left_open.map_err(io::Error::from).and_then(|()| command.spawn());
         for socket in sockets {
@@ -147,11 +124,16 @@ impl NewProgram {
     }
 }
 
+/// The numbers of all sockets of `bounds`, each ended by `;`.
+fn list(bounds: &[Bound]) -> OsString {
+    let numbers = bounds.iter().flat_map(Bound::sockets).map(|socket| format!("{};", socket.as_raw_fd()));
+    OsString::from(numbers.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
     use std::fmt::Display;
-    use std::os::fd::IntoRawFd as _;
 
     use super::*;
 
@@ -171,18 +153,5 @@ mod tests {
         assert_eq!(read("5;x;6;"), (vec![5], vec![rest.to_owned()]));
         let last = "invalid socket number \"6\" in NGINX environment variable, ignoring";
         assert_eq!(read("5;6"), (vec![5], vec![last.to_owned()]));
-    }
-
-    #[test]
-    fn a_number_becomes_a_socket_of_its_own() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let number = listener.into_raw_fd();
-        let (endpoint, socket) = adopt(number).unwrap();
-        assert_eq!(endpoint, Endpoint::Tcp(address));
-        assert!(std::net::TcpStream::connect(address).is_ok());
-        drop(socket);
-        assert!(std::net::TcpStream::connect(address).is_err(), "nobody holds it any more");
-        assert!(adopt(number).is_err());
     }
 }

@@ -6,8 +6,6 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use mail::auth::Resolve as _;
-use mail::auth::resolve::SystemResolver;
 use mail::flavour::Flavour;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,7 +14,9 @@ use tokio::time::Instant;
 
 use crate::bundle::{Bundle, LONGEST_TO_MASTER, ToMaster, ToWorker, VERSION};
 use crate::channel::{self, Receiver, Sender};
+use crate::lookup;
 use crate::settings::Variable;
+use crate::ticket_keys::TicketKeys;
 use crate::worker;
 
 /// This program, even if its file has been replaced meanwhile: in a new process it stands for what that was copied
@@ -51,6 +51,8 @@ pub(super) struct Nursery {
     pub(super) flavour: Flavour,
     /// Whether the program has gone to the background.
     pub(super) background: bool,
+    /// What keeps TLS sessions alive from one to the next.
+    pub(super) ticket_keys: TicketKeys,
     /// Where their words go.
     pub(super) reports: mpsc::Sender<Report>,
 }
@@ -82,7 +84,8 @@ impl Nursery {
         tokio::spawn(send_all(sender, outgoing));
         tokio::spawn(listen(receiver, pid, outbox.clone(), self.reports.clone()));
         let worker = Worker { pid, child, outbox, born: Instant::now() };
-        worker.send(ToWorker::Hello { version: VERSION.to_owned(), background: self.background });
+        let (version, ticket_keys) = (VERSION.to_owned(), self.ticket_keys.all());
+        worker.send(ToWorker::Hello { version, background: self.background, ticket_keys });
         Ok(worker)
     }
 }
@@ -152,7 +155,7 @@ async fn listen(
                 let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
                 let outbox = outbox.clone();
                 tokio::spawn(async move {
-                    let message = ToWorker::Resolved(number, look_up(&host).await);
+                    let message = ToWorker::Resolved(number, lookup::look_up(&host).await);
                     let _ = outbox.send(Outgoing { message, descriptors: Vec::new(), turn: Some(turn) });
                 });
             }
@@ -163,9 +166,4 @@ async fn listen(
             }
         }
     }
-}
-
-async fn look_up(host: &str) -> Result<Vec<std::net::IpAddr>, String> {
-    let found = SystemResolver.resolve(host).await;
-    found.map(|found| found.addrs).map_err(|error| error.to_string())
 }

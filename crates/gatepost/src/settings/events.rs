@@ -1,11 +1,13 @@
 //! The `events` block: how many connections, and what the originals say about how to wait for them.
 
-use conf::{Args, Count, Directive, Fault, Mistake, Notice, Once, Setting, Word, doc, value};
+use conf::{Args, Count, Directive, Fault, List, Mistake, Once, Setting, Word, doc, value};
+use mail::settings::peers::Written;
 
 /// The `events` block as written.
 #[derive(Debug, Default)]
 pub(super) struct EventsBlock {
     pub(super) connections: Setting<u64>,
+    pub(super) debugged: List<Written>,
     ignored: Once,
 }
 
@@ -54,13 +56,17 @@ pub(super) const EVENTS: &[Directive<EventsBlock>] = &[
         doc("TIME", "500ms", "How long to wait for one's turn to accept."),
         |b, a| b.ignored.check(a, Args::msec),
     ),
-    Directive::accepted(
+    Directive::new(
         "debug_connection",
         ONE,
-        "there are no debug messages of single clients yet; a warning says so",
-        doc("ADDRESS | CIDR | unix:", "", "Whose sessions are logged at level `debug`. May be repeated."),
-        |_, args| {
-            args.warn(Notice::own(DebugIgnored));
+        doc(
+            "ADDRESS | CIDR | unix: | NAME",
+            "",
+            "Whose sessions are told at level `debug` in all logs that tell them, whatever their levels are; by the \
+             address that a client connects from, which may be a balancer's. May be repeated.",
+        ),
+        |b, a| {
+            b.debugged.push(Written::parse(a, &a.first())?);
             Ok(())
         },
     ),
@@ -79,11 +85,6 @@ pub(super) const EVENTS: &[Directive<EventsBlock>] = &[
         |b, a| b.ignored.check(a, Args::number),
     ),
 ];
-
-/// The originals' release builds warn too; they name the option to build them with.
-#[derive(Debug, thiserror::Error)]
-#[error("\"debug_connection\" is ignored, there are no debug messages of single clients yet")]
-struct DebugIgnored;
 
 /// What is wrong in `events`.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,12 @@
 //! The main context: what the process is told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conf::{Args, Block, Count, Directive, Fault, Mistake, Notice, Once, Setting, apply, bind, doc};
 use mail::settings::log::{Destination, ErrorLog, Level, LogBlock};
-use mail::settings::{MailBlock, Surroundings};
+use mail::settings::{MailBlock, Peers, Surroundings};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::events::{EVENTS, EventsBlock};
@@ -55,6 +56,8 @@ pub(crate) struct Process {
     pub(crate) rlimit_core: Option<u64>,
     /// `worker_shutdown_timeout`: how long sessions may go on after a graceful stop; `None`: as long as they like.
     pub(crate) shutdown_timeout: Option<Duration>,
+    /// `debug_connection`: whose sessions are told at level debug.
+    pub(crate) debugged: Arc<Peers>,
     /// `error_log` of the main context, or its default; never empty.
     pub(crate) error_logs: Vec<ErrorLog>,
 }
@@ -448,6 +451,7 @@ impl Process {
             rlimit_nofile: main.rlimit_nofile.value().copied(),
             rlimit_core: main.rlimit_core.value().copied(),
             shutdown_timeout: main.shutdown_timeout.value().copied().filter(|time| !time.is_zero()),
+            debugged: Arc::new(events.debugged.as_slice().iter().cloned().collect()),
             error_logs,
         })
     }

@@ -1,8 +1,10 @@
 //! Whole files to settings, or to the exact fault.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use mail::address::{ClientAddr, written};
 use mail::settings::log::{ErrorLog, Level};
 use tempfile::TempDir;
 
@@ -88,7 +90,7 @@ impl Case {
     }
 
     fn load(&self) -> Loaded {
-        load(&Request {
+        let request = Request {
             flavour: self.flavour,
             file: &self.dir.path().join("main.conf"),
             prefix: Path::new("/prefix/"),
@@ -100,7 +102,8 @@ impl Case {
                 open_files: 1024,
                 processors: 3,
             },
-        })
+        };
+        load(&request, written::names())
     }
 
     fn settings(&self) -> Configuration {
@@ -238,9 +241,8 @@ fn what_is_said_is_so() {
                   debug_connection 127.0.0.1; debug_connection ::1; epoll_events 1; worker_aio_requests 1; }",
     );
     let process = case.settings().process;
-    let ignored = "\"debug_connection\" is ignored, there are no debug messages of single clients yet";
-    let warnings = case.warnings();
-    assert!(warnings.iter().all(|warning| warning.contains(ignored)) && warnings.len() == 2, "{warnings:?}");
+    assert_eq!(case.warnings(), [] as [&str; 0]);
+    assert!(process.debugged.contain(ClientAddr::Tcp("127.0.0.1:1".parse().unwrap())));
     assert!(!process.daemon);
     assert_eq!(process.pid, Some("/prefix/run/x.pid".into()));
     assert_eq!((process.threads, process.connections), (2, 2000));
@@ -250,6 +252,28 @@ fn what_is_said_is_so() {
     let expected = [(file, Level::Warn), (Destination::Stderr, Level::Error)];
     let seen = process.error_logs.into_iter().map(|log| (log.destination, log.level));
     assert_eq!(seen.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn clients_to_debug_are_addresses_networks_names_and_unix_sockets() {
+    let debugged = |directives: &str| {
+        let case = Case::new(&format!("events {{ {directives} }}"));
+        (case.settings().process.debugged, case.warnings())
+    };
+    let tcp = |text: &str| ClientAddr::Tcp(SocketAddr::new(text.parse().unwrap(), 1));
+    let (peers, warnings) =
+        debugged("debug_connection 10.0.0.0/8; debug_connection ::1; debug_connection localhost;");
+    assert_eq!(warnings, [] as [&str; 0]);
+    for (client, expected) in [("10.1.2.3", true), ("11.1.2.3", false), ("::1", true), ("127.0.0.1", true)] {
+        assert_eq!(peers.contain(tcp(client)), expected, "{client}");
+    }
+    assert!(!peers.contain(ClientAddr::Unix));
+    assert!(debugged("debug_connection unix:;").0.contain(ClientAddr::Unix));
+    assert!(debugged("").0.are_none());
+    let warnings = debugged("debug_connection 10.1.2.3/8;").1;
+    assert!(warnings[0].contains("low address bits of 10.1.2.3/8 are meaningless in "), "{warnings:?}");
+    let fault = Case::new("events { debug_connection 10.0.0.0/33; }").fault();
+    assert!(fault.starts_with("host not found in debug_connection \"10.0.0.0/33\" in "), "{fault}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! binds no address: everything comes from the master.
 
 mod names;
-mod privileges;
+pub(crate) mod privileges;
 mod sandbox;
 
 use std::cell::RefCell;
@@ -19,8 +19,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mail::auth::resolve::CachedResolver;
+use mail::dns::ConfFile;
 use mail::flavour::Flavour;
+use mail::serve;
 use mail::settings::log::Level;
+use mail::tls::{KeptKey, Keyring, Lasting};
 use nix::sys::signal::Signal;
 use nix::unistd::dup2_stdin;
 use tokio::runtime;
@@ -34,6 +37,7 @@ use crate::channel::{self, ChannelError, Receiver, Sender};
 use crate::serving::Serving;
 use crate::signals::{Received, Signals};
 use crate::start::{OpenLogs, Reason, StartError};
+use crate::ticket_keys::TicketKey;
 use crate::{console, logs};
 
 /// Set in the environment of the worker.
@@ -139,7 +143,8 @@ enum Phase {
 impl Worker {
     /// Takes the first bundle, gives up all privileges, and begins to serve.
     async fn begin(sender: Sender, mut from_master: Receiver, signals: Signals) -> Result<Self, Fatal> {
-        let Some((ToWorker::Hello { version, background }, _)) = from_master.receive().await? else {
+        let Some((ToWorker::Hello { version, background, ticket_keys }, _)) = from_master.receive().await?
+        else {
             return Err(Fatal::Stranger);
         };
         if version != VERSION {
@@ -152,6 +157,7 @@ impl Worker {
         let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
         mail::log::settle();
         let process = &opened.configuration.process;
+        let rings = serve::rings(process.threads);
         // Logs have threads of their own, which must be locked in as well: what is said before is told later.
         let said = RefCell::new(Vec::new());
         let say = |level, message: &dyn Display| said.borrow_mut().push((level, message.to_string()));
@@ -166,7 +172,8 @@ impl Worker {
         tokio::spawn(send_all(sender, outbox));
         let (resolver, questions) = MasterResolver::new(to_master.clone());
         let resolver = Arc::new(CachedResolver::new(resolver));
-        let mut serving = Serving::new(resolver, process, logs)?;
+        let lasting = Lasting::with_keys(keyring(ticket_keys, to_master.clone()));
+        let mut serving = Serving::new(resolver, lasting, process, logs, rings)?;
         serving.install(&opened.configuration, &opened.files, &opened.bounds, None)?;
         let (inbox, messages) = mpsc::channel(1);
         tokio::spawn(receive_all(from_master, inbox));
@@ -229,6 +236,9 @@ impl Worker {
                 }
             }
             ToWorker::Resolved(number, answer) => names::settle(&self.questions, number, answer),
+            ToWorker::NameServers(path, servers) => {
+                self.serving.change_name_servers(&ConfFile { path, servers });
+            }
             ToWorker::Drain => self.drain(),
             ToWorker::Stop => self.stop(),
         }
@@ -306,6 +316,16 @@ impl Worker {
     fn line(&self, level: Level, message: &str) {
         self.serving.log().line(level, None, message);
     }
+}
+
+/// The keys of session tickets that there are; the master hears of new ones.
+fn keyring(known: Vec<TicketKey>, to_master: mpsc::UnboundedSender<ToMaster>) -> Keyring {
+    let known: Vec<KeptKey> = known.into_iter().map(KeptKey::from).collect();
+    let keep = move |key: KeptKey| {
+        // A master that is gone has no next worker.
+        let _ = to_master.send(ToMaster::TicketKey(key.into()));
+    };
+    Keyring::kept(&known, Box::new(keep))
 }
 
 /// A bundle that came over the channel belongs to nobody else.

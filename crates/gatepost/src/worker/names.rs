@@ -10,12 +10,10 @@ use mail::auth::{Addresses, Pending, Resolve};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::bundle::ToMaster;
+use crate::lookup::LONGEST_NAME;
 
 /// Most questions at once; beyond that whoever has one waits. Each name is asked for once at a time.
 const MOST_QUESTIONS: usize = 64;
-
-/// The longest name that DNS knows is 253 bytes long (RFC 1035, section 2.3.4).
-const LONGEST_NAME: usize = 255;
 
 /// What the system says of a name.
 type Answer = Result<Vec<IpAddr>, String>;

@@ -27,7 +27,8 @@ pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, say: Say<
     if let Some(identity) = identity {
         become_user(identity)?;
     }
-    give_up_capabilities()?;
+    prctl::set_no_new_privs().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+    give_up_capabilities().map_err(failed("capset()"))?;
     start::guard_memory(process, say);
     if let Some(directory) = &process.directory {
         chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
@@ -44,14 +45,13 @@ fn become_user(identity: &Identity) -> Result<(), Fatal> {
     setresuid(uid, uid, uid).map_err(failed(format!("setuid({uid})")))
 }
 
-/// Nothing that root may do, even if `user` is root; and nothing that a program could give back.
-fn give_up_capabilities() -> Result<(), Fatal> {
-    prctl::set_no_new_privs().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+/// Nothing that root may do, even if `user` is root.
+pub(crate) fn give_up_capabilities() -> io::Result<()> {
     // An old kernel may not have ambient capabilities; then there are none to clear.
     let _ = clear_ambient_capability_set();
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    set_capabilities(None, sets).map_err(failed("capset()"))
+    Ok(set_capabilities(None, sets)?)
 }
 
 fn lock_in(wanted: Sandbox, say: Say<'_>) -> Result<(), Fatal> {

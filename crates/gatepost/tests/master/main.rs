@@ -9,13 +9,20 @@
     reason = "what does not hold has to fail the test, wherever it is found out"
 )]
 
+mod activation;
 mod backend;
 mod deaths;
+mod download;
 mod load;
+mod lookups;
+mod name_servers;
 mod ordinary;
 mod privileges;
 mod proc;
 mod reload;
+mod shortages;
 mod signals;
 mod stage;
+mod surroundings;
+mod syslog;
 mod upgrade;

@@ -4,8 +4,10 @@ use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
-use rig::{Client, eventually, port};
+use rig::dns::{A, Reply};
+use rig::{Client, DnsServer, eventually, port};
 
+use crate::download::Download;
 use crate::load::Load;
 use crate::proc;
 use crate::stage::{PASSWORD, Setting, login, use_session};
@@ -15,15 +17,69 @@ fn two_hundred_reloads_under_load_lose_nothing() {
     let stage = Setting::new("worker_processes 2;", "").start();
     let worker = stage.worker();
     let mut idle: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
+    // As a client in IDLE, to which nothing happens.
+    let mut silent = login(stage.pop3, "joe");
+    let mut download = Download::start(stage.pop3);
     let load = Load::start(2, stage.pop3);
     for round in 0..200 {
         stage.reload();
         use_session(&mut idle[round % 10]);
+        download.fetch();
     }
     let tally = load.end();
     assert!(tally.good > 0 && tally.refused == 0 && tally.cut == 0, "{tally:?}");
     idle.iter_mut().for_each(use_session);
+    use_session(&mut silent);
+    download.finish();
     assert_eq!(stage.worker(), worker, "the same process all the time");
+}
+
+#[test]
+fn a_configuration_that_nobody_uses_any_more_takes_no_memory() {
+    let stage = Setting::new("worker_processes 2;", "").start();
+    let memory =
+        || -> u64 { proc::status(stage.worker(), "RssAnon").strip_suffix(" kB").unwrap().parse().unwrap() };
+    let small = memory();
+    let address = stage.backend.address();
+    let user = |n| format!("user{n}:{{PLAIN}}hush::::::host={} port={}\n", address.ip(), address.port());
+    let users: String = (0..10_000).map(user).collect();
+    std::fs::write(stage.path("users"), users).unwrap();
+    let reload_and_use = || {
+        stage.reload();
+        use_session(&mut login(stage.pop3, "user1"));
+    };
+    // The old one and the new one are there side by side for a while; what that took is used again.
+    (0..3).for_each(|_| reload_and_use());
+    let before = memory();
+    let size = before - small;
+    (0..20).for_each(|_| reload_and_use());
+    let after = memory();
+    assert!(after < before + 3 * size, "{small} kB, then {before}, then {after}");
+}
+
+#[test]
+fn what_dns_has_said_is_known_after_a_reload() {
+    let dns = DnsServer::start();
+    let setting = Setting::new("", "");
+    let configure = |more: &str| {
+        let resolver = format!("resolver {} ipv6=off {more};", dns.addr());
+        let text = std::fs::read_to_string(setting.path("conf")).unwrap();
+        text.replace("mail {", &format!("mail {{ {resolver}"))
+    };
+    let (same, other) = (configure(""), configure("valid=1h"));
+    dns.says("mail.example.org", A, Reply::addr("mail.example.org", 3600, &setting.backend_ip()));
+    setting.write_users("joe", "mail.example.org");
+    std::fs::write(setting.path("conf"), &same).unwrap();
+    let stage = setting.start();
+    for _ in 0..3 {
+        use_session(&mut login(stage.pop3, "joe"));
+        stage.reload();
+    }
+    assert_eq!(dns.asked().len(), 1, "asked once");
+    std::fs::write(stage.path("conf"), other).unwrap();
+    stage.reload();
+    use_session(&mut login(stage.pop3, "joe"));
+    assert_eq!(dns.asked().len(), 2, "a resolver with other rules begins anew");
 }
 
 #[test]

@@ -31,6 +31,49 @@ fn term_ends_everything_at_once() {
 }
 
 #[test]
+fn int_is_term() {
+    let stage = Setting::new("", "").start();
+    stage.signal(Signal::SIGINT);
+    assert!(stage.process().end().success());
+    let pid = std::process::id();
+    assert_eq!(stage.count(&format!("signal 2 (SIGINT) received from {pid}, exiting")), 1);
+}
+
+#[test]
+fn signals_that_mean_nothing_end_nobody() {
+    let stage = Setting::new("", "").start();
+    let (master, worker) = (stage.master(), stage.worker());
+    let mut session = login(stage.pop3, "joe");
+    for pid in [master, worker] {
+        for signal in [Signal::SIGALRM, Signal::SIGIO, Signal::SIGPIPE, Signal::SIGSYS, Signal::SIGWINCH] {
+            send(pid, signal);
+        }
+        // In the foreground WINCH is logged, and tells of a terminal's new size.
+        stage.wait_for_log(&format!(
+            "{pid}#{pid}: signal 28 (SIGWINCH) received from {}\n",
+            std::process::id()
+        ));
+    }
+    use_session(&mut session);
+    assert_eq!(stage.worker(), worker);
+}
+
+#[test]
+fn winch_in_the_background_lets_a_worker_leave() {
+    let stage = Setting::new("", "").start_in_background();
+    let first = stage.worker();
+    let mut session = login(stage.pop3, "joe");
+    send(first, Signal::SIGWINCH);
+    stage.wait_for_log(&format!("signal 28 (SIGWINCH) received from {}, shutting down", std::process::id()));
+    use_session(&mut session);
+    drop(session);
+    eventually("there is another", || proc::children(stage.master()).iter().any(|pid| *pid != first));
+    stage.signal(Signal::SIGWINCH);
+    stage.wait_for_log(", stop accepting connections");
+    eventually("there is none", || proc::children(stage.master()).is_empty());
+}
+
+#[test]
 fn a_worker_that_does_not_stop_is_killed() {
     let stage = Setting::new("", "").start();
     let worker = stage.worker();
@@ -109,6 +152,14 @@ fn usr2_is_ignored_while_whoever_started_the_program_is_there() {
         "{log}"
     );
     use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
+fn a_single_process_in_the_background_is_called_so() {
+    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
+    let stage = Setting::new(&format!("master_process off; {user}"), "").start_in_background();
+    let title = format!("gatepost: single process v{} {PROGRAM} -p ", env!("CARGO_PKG_VERSION"));
+    assert!(proc::title(stage.master()).starts_with(&title), "{}", proc::title(stage.master()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,11 @@ use crate::proc;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_gatepost");
 
+/// Puts standard input and output where systemd puts sockets, and the program in the place of the shell.
+const AS_SYSTEMD: &str = r#"exec 3<&0 4>&1 </dev/null >/dev/null; LISTEN_PID=$$ exec "$0" "$@""#;
+
 /// Of everybody in the users file.
-pub(crate) const PASSWORD: &str = "hush-hush";
+pub(crate) const PASSWORD: &str = "hush";
 
 /// Who is not root.
 pub(crate) const NOBODY: u32 = 65534;
@@ -45,7 +49,7 @@ enum Running {
 /// What is written before gatepost starts.
 pub(crate) struct Setting {
     directory: TempDir,
-    backend: Backend,
+    pub(crate) backend: Backend,
     pop3: SocketAddr,
     /// Of the log.
     level: &'static str,
@@ -80,6 +84,16 @@ impl Setting {
         self.directory.path().join(file)
     }
 
+    /// Where its first server is to listen.
+    pub(crate) fn pop3(&self) -> SocketAddr {
+        self.pop3
+    }
+
+    /// The backend's address.
+    pub(crate) fn backend_ip(&self) -> String {
+        self.backend.address().ip().to_string()
+    }
+
     /// `user` may log in, and belongs to the backend on `host`.
     pub(crate) fn write_users(&self, user: &str, host: &str) {
         write_users(self.directory.path(), user, host, self.backend.address());
@@ -88,6 +102,13 @@ impl Setting {
     /// Starts it as whoever runs the test.
     pub(crate) fn start(self) -> Stage {
         let command = self.command();
+        self.run(command)
+    }
+
+    /// Starts it with these variables besides those of the test.
+    pub(crate) fn start_with_environment(self, variables: &[(&str, &str)]) -> Stage {
+        let mut command = self.command();
+        command.envs(variables.iter().copied());
         self.run(command)
     }
 
@@ -121,19 +142,41 @@ impl Setting {
 
     /// Starts it in the background.
     pub(crate) fn start_in_background(self) -> Stage {
-        let status = self.command().arg("-g").arg("daemon on;").status().unwrap();
+        let mut command = self.command();
+        self.run_in_background(&mut command)
+    }
+
+    fn run_in_background(self, command: &mut Command) -> Stage {
+        let status = command.arg("-g").arg("daemon on;").status().unwrap();
         assert!(status.success(), "{}", self.stderr());
         let running = Running::Background(self.directory.path().join("pid"));
         self.stage(running)
     }
 
+    /// Starts it as systemd does that has opened `sockets`, which are at most two, with these names; in the background
+    /// or not.
+    pub(crate) fn start_activated(self, sockets: Vec<OwnedFd>, names: &str, daemon: bool) -> Stage {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(AS_SYSTEMD).arg(PROGRAM);
+        self.complete(&mut command);
+        command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
+        let mut sockets = sockets.into_iter();
+        command.stdin(sockets.next().map_or_else(Stdio::null, Stdio::from));
+        command.stdout(sockets.next().map_or_else(Stdio::null, Stdio::from));
+        if daemon { self.run_in_background(&mut command) } else { self.run(command) }
+    }
+
     fn command(&self) -> Command {
-        let directory = self.directory.path();
         let mut command = Command::new(PROGRAM);
+        self.complete(&mut command);
+        command
+    }
+
+    fn complete(&self, command: &mut Command) {
+        let directory = self.directory.path();
         let stderr = File::create(directory.join("stderr")).unwrap();
         command.arg("-p").arg(directory).arg("-c").arg(directory.join("conf"));
         command.arg("-e").arg("stderr").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        command
     }
 
     fn run(self, mut command: Command) -> Stage {

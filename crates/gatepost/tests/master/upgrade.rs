@@ -9,7 +9,7 @@ use crate::proc;
 use crate::stage::{Setting, Stage, login, read_pid, send, use_session};
 
 /// Starts a second program beside that of `stage`; the numbers of the old and the new one.
-fn upgrade(stage: &Stage) -> (u32, u32) {
+pub(crate) fn upgrade(stage: &Stage) -> (u32, u32) {
     let old = stage.master();
     send(old, Signal::SIGUSR2);
     eventually("there is a new program", || read_pid(&stage.path("pid")).is_some_and(|pid| pid != old));

@@ -114,6 +114,12 @@ impl Row {
         }
     }
 
+    /// Waits until Dovecot has this in its log.
+    #[track_caller]
+    fn dovecot_says(&self, text: &str) {
+        eventually(&format!("{text} in {}", self.dovecot.log()), || self.dovecot.log().contains(text));
+    }
+
     /// Waits until Dovecot has logged a login with all of these.
     #[track_caller]
     fn dovecot_knows(&self, facts: &[&str]) {
@@ -180,6 +186,41 @@ fn dovecot_knows_the_client_behind_two_proxies() {
     row.dovecot_knows(&["imap-login", "rip=192.0.2.1,", "lip=198.51.100.2,"]);
     row.pop3("pop3", HEADER_V6);
     row.dovecot_knows(&["pop3-login", "rip=2001:db8::1,"]);
+}
+
+#[test]
+fn postfix_knows_the_client_behind_two_proxies() {
+    let row = Row::start(&[
+        Server("smtp", "smtp", "xclient on; proxy_smtp_auth on;", Next::Inner("smtp_inner")),
+        Server("smtp_inner", "smtp", "xclient on;", Next::Postfix(Postfix::smtp)),
+    ]);
+    row.smtp("smtp", HEADER);
+    let log = row.postfix.wait_for_removed(1);
+    assert!(log.contains("client=unknown[192.0.2.1]:4711, sasl_method=XCLIENT, sasl_username=ann"), "{log}");
+}
+
+#[test]
+fn dovecot_hears_what_a_proxy_before_us_has_for_it() {
+    let row = Row::start(&[
+        Server("imap", "imap", "", Next::Inner("imap_inner")),
+        Server("imap_inner", "imap", "proxy_imap_id on;", Next::Dovecot(Dovecot::imap)),
+        Server("pop3", "pop3", "", Next::Inner("pop3_inner")),
+        Server("pop3_inner", "pop3", "proxy_pop3_xclient on;", Next::Dovecot(Dovecot::pop3)),
+    ]);
+    let mut client = Client::connect(row.proxy.at("imap_inner"));
+    client.expect_prefix("* OK");
+    client
+        .send("i ID (\"x-originating-ip\" \"192.0.2.1\" \"x-forward-color\" \"a \\\"b\\\"\")\r\n")
+        .until("i OK");
+    client.send("a LOGIN ann \"secret one\"\r\n").until("a OK");
+    row.dovecot_says("forward_color=a \"b\"");
+    let mut client = Client::connect(row.proxy.at("pop3_inner"));
+    client.expect_prefix("+OK");
+    // printf 'color=red' | base64
+    client.exchange("XCLIENT ADDR=192.0.2.2 FORWARD=Y29sb3I9cmVk\r\n", "+OK\r\n");
+    client.exchange("USER ann\r\n", "+OK\r\n").send("PASS secret one\r\n");
+    client.expect_prefix("+OK");
+    row.dovecot_says("forward_color=red");
 }
 
 #[test]

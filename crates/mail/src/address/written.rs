@@ -180,11 +180,26 @@ pub fn names() -> Names {
     Names::asking(lookup)
 }
 
-/// What the system says of `name`, as the originals ask it: all addresses of the families that the machine has.
 fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
-    let found: Vec<IpAddr> = (name, 0).to_socket_addrs()?.map(|addr| addr.ip()).collect();
+    system(name).map(usable)
+}
+
+/// What the system says of `name` (getaddrinfo(3)): each address once. Waits as long as the system does.
+pub fn system(name: &str) -> io::Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for addr in (name, 0).to_socket_addrs()? {
+        if !found.contains(&addr.ip()) {
+            found.push(addr.ip());
+        }
+    }
+    Ok(found)
+}
+
+/// Of the addresses `found` those of the families that the machine has, as the originals ask for them; all, if that
+/// leaves none.
+pub fn usable(found: Vec<IpAddr>) -> Vec<IpAddr> {
     let usable: Vec<IpAddr> = found.iter().copied().filter(|ip| ip.is_ipv4() || has_ipv6()).collect();
-    Ok(if usable.is_empty() { found } else { usable })
+    if usable.is_empty() { found } else { usable }
 }
 
 /// Whether the machine has an IPv6 address beyond its loopback's (AI_ADDRCONFIG of RFC 3493, section 6.1).

@@ -79,6 +79,7 @@ mod tests {
             target: Target::Unix("/upstream".into()),
             identity,
             tls: RouteTls::default(),
+            said: Vec::new(),
         })
     }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto::auth_http::{Proxied, Tls};
 use proto::{Identity, Login, Protocol, Refusal};
 
@@ -97,6 +98,8 @@ pub struct Route {
     pub identity: Identity,
     /// How to speak TLS with it, as far as the authority says.
     pub tls: RouteTls,
+    /// What else the authority says that the configuration has an ear for: names as variables write them, and values.
+    pub said: Vec<(Box<str>, Bytes)>,
 }
 
 /// What an authority says of TLS with the upstream of a user. Nothing said leaves it to the configuration.

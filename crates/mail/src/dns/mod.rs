@@ -9,6 +9,7 @@
 
 mod cache;
 mod client;
+mod conf;
 mod counters;
 mod exchange;
 mod failure;
@@ -17,6 +18,7 @@ pub mod fuzzing;
 mod lookup;
 mod message;
 mod name;
+mod resolvers;
 mod servers;
 pub(crate) mod shelf;
 
@@ -30,10 +32,11 @@ use hickory_proto::rr::Name;
 use tokio::time::{Instant, timeout_at};
 
 pub use client::{ClientName, Nameless};
+pub use conf::{ConfFault, ConfFile, ConfFiles, name_servers};
 pub use counters::{Counters, Zones};
 pub use failure::Failure;
 pub use name::{HostName, InvalidName};
-pub use servers::{ConfFault, name_servers};
+pub use resolvers::Resolvers;
 
 use self::cache::{Cache, Known};
 use self::exchange::{Exchange, RESEND};
@@ -47,8 +50,8 @@ use crate::auth::{Addresses, Pending, Resolve};
 pub struct Settings {
     /// The servers that the directive names, host names already resolved.
     pub servers: Vec<SocketAddr>,
-    /// `conf[=PATH]`: the name servers of that file (see [`name_servers`]). `127.0.0.1:53` if there are no others.
-    pub conf: Vec<IpAddr>,
+    /// `conf[=PATH]`: files with more of them. `127.0.0.1:53` if there are none at all.
+    pub conf: Vec<ConfFile>,
     /// `valid=`: counts in place of every TTL.
     pub valid: Option<Duration>,
     /// `ipv4=`: whether names have IPv4 addresses.
@@ -83,10 +86,11 @@ struct Forward {
 }
 
 impl Resolver {
-    /// A resolver that knows nothing yet.
-    pub fn new(settings: Settings, zones: &Zones) -> Self {
+    /// A resolver that knows nothing yet, counts in `zones`, and asks the servers that are in `files` now.
+    pub fn new(settings: Settings, zones: &Zones, files: &ConfFiles) -> Self {
+        let conf = settings.conf.iter().map(|file| files.follow(file)).collect();
         let exchange = Exchange {
-            servers: Servers::new(settings.servers, &settings.conf),
+            servers: Servers::new(settings.servers, conf),
             counters: zones.zone(settings.status_zone.as_deref()),
             resend: RESEND,
         };
@@ -100,11 +104,6 @@ impl Resolver {
             hosts: Cache::new(),
             rotation: AtomicUsize::default(),
         }
-    }
-
-    /// Asks other servers from now on: the file of `conf=` has changed.
-    pub fn replace_conf(&self, conf: &[IpAddr]) {
-        self.exchange.servers.replace_conf(conf);
     }
 
     /// The name of the first PTR record of `ip`, not confirmed by anything.

@@ -1,118 +1,199 @@
-//! The bare socket under a link: what TCP and unix streams have in common. It knows nothing of TLS.
+//! The socket under a link: a stream whose small writes may be gathered with those of others. It knows nothing of TLS.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::task::{Context, Poll};
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use nix::sys::socket::{MsgFlags, recv};
-use socket2::SockRef;
-use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
-
+use super::Loose;
+use super::outbox::{self, Account};
+use super::stream::Stream;
 use crate::address::{ClientAddr, Endpoint};
 
-/// A connected stream.
+/// A connected socket.
+///
+/// What it has taken is on its way; should the stream not take it after all, that shows as a full socket or an error in
+/// the calls to come. [At rest](Self::rest) it can do nothing but be woken.
 #[derive(Debug)]
-pub(super) enum Socket {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
+pub(super) struct Socket(State);
+
+#[derive(Debug)]
+enum State {
+    /// With a place in a runtime.
+    Awake(Arc<Account>),
+    /// Without one.
+    AtRest(Loose),
+    /// Broken when it was to rest or wake.
+    Gone,
 }
 
-/// Calls a method of the stream inside, whichever it is.
-macro_rules! each {
-    ($socket:expr, $stream:ident => $body:expr) => {
-        match $socket {
-            Socket::Tcp($stream) => $body,
-            Socket::Unix($stream) => $body,
-        }
-    };
+impl From<Stream> for Socket {
+    fn from(stream: Stream) -> Self {
+        Self(State::Awake(Arc::new(Account::new(stream))))
+    }
+}
+
+impl From<Loose> for Socket {
+    /// At rest.
+    fn from(loose: Loose) -> Self {
+        Self(State::AtRest(loose))
+    }
 }
 
 impl Socket {
     /// Connects to `endpoint`; TCP without Nagle's delay.
     pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        match endpoint {
-            Endpoint::Tcp(addr) => {
-                let stream = TcpStream::connect(addr).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+        Stream::connect(endpoint).await.map(Self::from)
+    }
+
+    fn account(&self) -> io::Result<&Arc<Account>> {
+        match &self.0 {
+            State::Awake(account) => Ok(account),
+            State::AtRest(_) | State::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn stream(&self) -> io::Result<&Stream> {
+        self.account().map(|account| &account.stream)
+    }
+
+    /// Takes the stream from its runtime. Nothing is on its way.
+    pub(super) fn loosen(mut self) -> io::Result<Loose> {
+        self.rest()?;
+        self.take_resting().ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    /// The stream, at rest.
+    pub(super) fn take_resting(&mut self) -> Option<Loose> {
+        match mem::replace(&mut self.0, State::Gone) {
+            State::AtRest(loose) => Some(loose),
+            other => {
+                self.0 = other;
+                None
             }
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+        }
+    }
+
+    /// Whether nothing is on its way, or owed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.account().is_ok_and(|account| account.is_clear())
+    }
+
+    /// Gives up its place in the runtime; it must be [quiet](Self::is_quiet).
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        if !self.is_quiet() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
+            let stream = Arc::into_inner(account).ok_or(io::ErrorKind::ResourceBusy)?.into_stream();
+            self.0 = State::AtRest(stream.loosen()?);
+        }
+        Ok(())
+    }
+
+    /// Takes a place in the runtime that this is called on.
+    pub(super) fn wake(&mut self) -> io::Result<()> {
+        if let State::AtRest(loose) = mem::replace(&mut self.0, State::Gone) {
+            *self = Stream::try_from(loose)?.into();
+        }
+        Ok(())
+    }
+
+    /// Its descriptor, at rest.
+    pub(super) fn resting(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            State::AtRest(loose) => Some(loose.as_fd()),
+            State::Awake(_) | State::Gone => None,
         }
     }
 
     /// The other end, as a client.
     pub(super) fn client_addr(&self) -> io::Result<ClientAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().map(ClientAddr::Tcp),
-            Self::Unix(_) => Ok(ClientAddr::Unix),
-        }
+        self.stream()?.client_addr()
     }
 
     /// This end, if it is TCP.
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Unix(_) => None,
-        }
+        self.stream().ok()?.local_addr()
     }
 
     /// Turns SO_KEEPALIVE on or off; nothing on unix sockets.
     pub(super) fn set_keepalive(&self, on: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream).set_keepalive(on),
-            Self::Unix(_) => Ok(()),
-        }
+        self.stream()?.set_keepalive(on)
     }
 
     /// Waits until a read will not block.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
+        poll_fn(|cx| self.poll_readable(cx)).await
     }
 
-    /// Polls for the same.
+    /// Polls for the same. Whoever waits for an answer also sees to it that the question goes out.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_read_ready(cx))
+        // What is wrong with writing, reading will show too.
+        let _ = self.poll_flush(cx);
+        self.stream()?.poll_readable(cx)
     }
 
     /// Polls until a write will not block.
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_write_ready(cx))
+        ready!(self.poll_flush(cx))?;
+        self.stream()?.poll_writable(cx)
+    }
+
+    /// Ready when nothing is owed. The task is woken if that changes later.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let account = self.account()?;
+        outbox::watch(account, cx);
+        loop {
+            match account.pay() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(account.stream.poll_writable(cx))?,
+                other => return Poll::Ready(other),
+            }
+        }
     }
 
     /// Reads what is there; 0 is the end, `WouldBlock` is nothing.
-    ///
-    /// A read that leaves room has emptied the socket (epoll(7), question 9), so that it need not be asked again before
-    /// it says that there is more: that saves every second system call of a dialogue.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let drained = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        each!(self, stream => {
-            let n = stream.try_read(into)?;
-            if 0 < n && n < into.len() {
-                // Forgets the readiness of this event and no later one.
-                let _ = stream.try_io(Interest::READABLE, drained);
-            }
-            Ok(n)
-        })
+        self.stream()?.try_read(into)
     }
 
     /// Looks at what is there and leaves it there; 0 is the end, `WouldBlock` is nothing.
     pub(super) fn try_peek(&self, into: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_io(Interest::READABLE, || {
-            Ok(recv(stream.as_raw_fd(), into, MsgFlags::MSG_PEEK)?)
-        }))
+        self.stream()?.try_peek(into)
     }
 
-    /// Writes what fits; `WouldBlock` is nothing.
+    /// Writes what fits; `WouldBlock` is nothing. What was taken may still have to be [flushed](Self::poll_flush).
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_write(bytes))
+        let account = self.account()?;
+        account.pay()?;
+        if outbox::post(account, bytes) {
+            return Ok(bytes.len());
+        }
+        // Whatever was posted before goes first.
+        account.pay()?;
+        account.stream.try_write(bytes)
     }
 
-    /// Says that nothing more will be written.
+    /// Says that nothing more will be written, once everything is.
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(self.shutdown())
+    }
+
+    /// Says that nothing more will be written, without waiting.
     pub(super) fn shutdown(&self) -> io::Result<()> {
-        each!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
+        let account = self.account()?;
+        if outbox::end(account) { Ok(()) } else { account.stream.shutdown() }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
+            outbox::close(account);
+        }
     }
 }

@@ -71,6 +71,11 @@ impl Tls {
         self.end = end;
     }
 
+    /// Whether nothing waits to be read or sent.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.unread.is_empty() && self.owed.is_empty() && self.end.is_none()
+    }
+
     /// Forgets what was to be sent.
     pub(super) fn hush(&mut self) {
         self.owed = BytesMut::new();
@@ -133,7 +138,8 @@ impl Tls {
         loop {
             match self.flush(socket) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_writable(cx))?,
-                other => return Poll::Ready(other),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(()) => return socket.poll_flush(cx),
             }
         }
     }
@@ -147,7 +153,7 @@ impl Tls {
             }
         }
         ready!(self.poll_flush(socket, cx))?;
-        Poll::Ready(socket.shutdown())
+        socket.poll_shutdown(cx)
     }
 
     /// Sends what is owed; `WouldBlock` if some of it has to wait.

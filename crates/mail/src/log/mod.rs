@@ -11,6 +11,7 @@ mod plain;
 mod queue;
 mod rate;
 mod record;
+mod server;
 mod sink;
 mod syslog;
 
@@ -26,6 +27,7 @@ pub use self::clock::settle;
 pub use self::escaped::Escaped;
 pub use self::rate::{Admission, Bucket};
 pub use self::record::{Context, Field, NAMES, Record};
+pub use self::server::ServerLog;
 pub use self::sink::{Sink, Target};
 pub use self::syslog::{Complaints, Syslog, SyslogError};
 
@@ -118,6 +120,16 @@ impl Log {
     /// The same log with `error_log_user_tag`s.
     pub fn tagged(self, tags: Arc<[Box<str>]>) -> Self {
         Self { tags, ..self }
+    }
+
+    /// The same log with outputs that take everything, and leave nothing out for its number; filters stay.
+    fn at_debug(&self) -> Self {
+        let output = |output: &Output| Output {
+            level: Level::Debug,
+            bucket: Arc::new(Bucket::new(0, Level::Debug, Instant::now())),
+            ..output.clone()
+        };
+        Self { outputs: self.outputs.iter().map(output).collect(), tags: Arc::clone(&self.tags) }
     }
 
     /// Whether any output takes messages of `level`: what nobody reads need not be formatted.

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::*;
 use crate::address::{ClientAddr, Endpoint};
 use crate::flavour::Flavour;
+use crate::settings::Peers;
 use crate::settings::log::Destination;
+use crate::settings::peers::Written;
 
 /// A log that is kept in memory.
 #[derive(Clone, Default)]
@@ -300,4 +302,28 @@ fn what_is_left_out_is_said_once_without_context() {
         lines[3].contains(" [info] ") && lines[3].ends_with(": *3 too many log messages, limiting"),
         "{text}"
     );
+}
+
+#[test]
+fn clients_to_debug_are_told_of_at_level_debug_in_every_output_without_limit() {
+    let (error, limited) = (Memory::default(), Memory::default());
+    let mut outputs = error.log(Level::Error).outputs;
+    let rate = ErrorLog { rate: 1, ..settings(Level::Info, Flavour::Angie) };
+    outputs.extend(limited.log_as(&rate).outputs);
+    let peers = Arc::new(Peers::from_iter([Written::Unix]));
+    let log = ServerLog::new(Arc::new(Log::new(outputs)), &peers);
+    let other = ClientAddr::Tcp("127.0.0.1:1".parse().unwrap());
+    for _ in 0..100 {
+        log.of(other).line(Level::Debug, None, "other");
+        log.of(ClientAddr::Unix).line(Level::Debug, None, "debugged");
+        log.usual().line(Level::Debug, None, "usual");
+    }
+    for memory in [error, limited] {
+        let text = memory.text();
+        assert_eq!((text.lines().count(), text.matches("] ").count()), (100, 100), "{text}");
+        assert!(
+            text.lines().all(|line| line.contains(" [debug] ") && line.ends_with(": debugged")),
+            "{text}"
+        );
+    }
 }

@@ -8,14 +8,16 @@ use std::thread;
 use socket2::Socket;
 use tokio::runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::balance::{self, Presence, Seat};
 use super::{Order, Running, Shared, Thread};
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::ProcessEvent;
-use crate::link::{Link, Loose};
+use crate::link::{self, Link, Loose};
 use crate::listener::{self, Bound, Listener};
+use crate::rest;
 use crate::session::{self, Accepted};
 use crate::settings::{Door, Listen};
 use crate::slots::Slot;
@@ -75,6 +77,8 @@ impl Thread {
         let own = seat.clone();
         let work = move || {
             (shared.prepare)(number);
+            runtime.spawn(link::deliver(shared.ring()));
+            runtime.spawn(keep_sleepers(shared.calls.subscribe()));
             runtime.block_on(serve(own, inbox, &shared));
             // A name that is being looked up must not hold up the end.
             runtime.shutdown_background();
@@ -116,7 +120,7 @@ async fn serve(seat: Seat, mut inbox: UnboundedReceiver<Task>, shared: &Arc<Shar
                         number,
                     });
                 }
-                Some(Task::Arrive(arrival)) => arrival.begin(shared),
+                Some(Task::Arrive(arrival)) => arrival.begin(),
                 None => break,
             },
             _ = orders.wait_for(|order| *order >= Order::Drain) => break,
@@ -127,12 +131,26 @@ async fn serve(seat: Seat, mut inbox: UnboundedReceiver<Task>, shared: &Arc<Shar
     // Clients that were handed over before the door was closed.
     while let Some(task) = inbox.recv().await {
         if let Task::Arrive(arrival) = task {
-            arrival.begin(shared);
+            arrival.begin();
         }
     }
     tokio::select! {
         () = seat.empty() => {}
         _ = orders.wait_for(|order| *order >= Order::Stop) => {}
+    }
+}
+
+/// Looks after the thread's sessions at rest, and wakes those that have been called whenever there is a call.
+async fn keep_sleepers(mut calls: watch::Receiver<()>) {
+    let call = async {
+        while calls.changed().await.is_ok() {
+            rest::call();
+        }
+    };
+    tokio::select! {
+        // Without a table no session rests, and all goes on as well.
+        _ = rest::watch() => {}
+        () = call => {}
     }
 }
 
@@ -186,7 +204,7 @@ impl Acceptor {
             presence: self.seats[chosen].sit(),
         };
         if chosen == self.number {
-            visit.begin(link, &self.shared);
+            visit.begin(link);
             return;
         }
         match link.loosen() {
@@ -198,15 +216,16 @@ impl Acceptor {
     fn hand_over(&self, arrival: Arrival, chosen: usize) {
         if let Err(Task::Arrive(mut arrival)) = self.seats[chosen].offer(Task::Arrive(arrival)) {
             arrival.visit.presence = self.seats[self.number].sit();
-            arrival.begin(&self.shared);
+            arrival.begin();
         }
     }
 }
 
 impl Arrival {
-    fn begin(self, shared: &Shared) {
-        match Link::try_from(self.stream) {
-            Ok(link) => self.visit.begin(link, shared),
+    fn begin(self) {
+        let mut link = Link::from(self.stream);
+        match link.wake() {
+            Ok(()) => self.visit.begin(link),
             Err(error) => {
                 let listen = &*self.visit.listen;
                 self.visit.running.tell(listen, &ProcessEvent::AcceptFailed { error: &error, listen });
@@ -216,7 +235,7 @@ impl Arrival {
 }
 
 impl Visit {
-    fn begin(self, link: Link, shared: &Shared) {
+    fn begin(self, link: Link) {
         let (door, server) = door(&link, &self.listen);
         tokio::spawn(session::run(Accepted {
             link,
@@ -225,7 +244,6 @@ impl Visit {
             door,
             connection: self.connection,
             service: Arc::clone(&self.running.generation.services[door.server]),
-            slots: Arc::clone(&shared.slots),
             slot: self.slot,
             orders: self.running.orders.subscribe(),
             presence: self.presence,

@@ -9,12 +9,13 @@ use conf::{
 use proto::Protocol;
 
 use super::core::Logging;
+use super::limit::{LIMIT_ZONES, ZonesBlock};
 use super::listen::{LISTEN, ListenBlock};
 use super::scope::{self, Scope};
-use super::ssl::Zones;
+use super::zone::Zones;
 use super::{
-    AuthHttp, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, pop3, proxy_ssl, realip,
-    resolver, smtp, ssl,
+    AuthHttp, ConnLimits, Core, Mail, Proxy, Server, Surroundings, auth_user_file, imap, limit, penalty,
+    pop3, proxy_ssl, realip, resolver, smtp, ssl,
 };
 use crate::dns;
 
@@ -23,6 +24,7 @@ use crate::dns;
 pub struct MailBlock {
     scope: Scope,
     servers: Servers,
+    limit_zones: ZonesBlock,
 }
 
 /// The servers as written.
@@ -83,7 +85,7 @@ fn server(servers: &mut Servers, args: &Args<'_>, block: &Block) -> Result<(), F
 impl Default for MailBlock {
     fn default() -> Self {
         let servers = Servers::default();
-        Self { scope: Scope::new(servers.zones.clone()), servers }
+        Self { scope: Scope::new(servers.zones.clone()), servers, limit_zones: ZonesBlock::default() }
     }
 }
 
@@ -93,7 +95,7 @@ impl MailBlock {
     /// # Errors
     /// The first mistake in the order of the text.
     pub fn read(&mut self, block: &Block, reading: &Reading<'_>) -> Result<(), Fault> {
-        let mut own = bind(MAIL, &mut self.servers);
+        let mut own = (bind(MAIL, &mut self.servers), bind(LIMIT_ZONES, &mut self.limit_zones));
         self.scope.rows(&mut own, |rows| apply(block, rows, reading))
     }
 
@@ -130,6 +132,7 @@ impl MailBlock {
         if auth_http.is_none() && auth_user_file.is_none() {
             return Err(Fault::own(ServerMistake::NoAuthHttp, &server.at));
         }
+        let limits = limit::resolve(&inner.limit, &outer.limit, &self.limit_zones)?;
         Ok(Server {
             auth_http,
             auth_user_file,
@@ -142,8 +145,10 @@ impl MailBlock {
             },
             real_ip: realip::resolve(&inner.realip, &outer.realip),
             resolver: resolver::resolve(&inner.resolver, &outer.resolver, shared),
-            protocol: front(inner, outer, protocol, &core),
+            protocol: front(inner, outer, protocol, &core, &limits),
             core,
+            limits,
+            penalty: penalty::resolve(&inner.penalty, &outer.penalty),
         })
     }
 }
@@ -154,25 +159,39 @@ impl ServerBlock {
     }
 }
 
-fn front(inner: &Scope, outer: &Scope, protocol: Protocol, core: &Core) -> super::ProtocolSettings {
+fn front(
+    inner: &Scope,
+    outer: &Scope,
+    protocol: Protocol,
+    core: &Core,
+    limits: &ConnLimits,
+) -> super::ProtocolSettings {
     use super::ProtocolSettings::{Imap, Pop3, Smtp};
     let starttls = ssl::starttls_of(&inner.ssl, &outer.ssl);
     match protocol {
         Protocol::Imap => Imap(Arc::new(imap::resolve(&inner.imap, &outer.imap, core, starttls))),
-        Protocol::Pop3 => Pop3(Arc::new(pop3::resolve(&inner.pop3, &outer.pop3, core, starttls))),
+        Protocol::Pop3 => {
+            let settings = pop3::resolve(&inner.pop3, &outer.pop3, core, starttls);
+            Pop3(Arc::new(if limits.limits.is_empty() {
+                settings
+            } else {
+                pop3::with_response_codes(settings)
+            }))
+        }
         Protocol::Smtp => Smtp(Arc::new(smtp::resolve(&inner.smtp, &outer.smtp, core, starttls))),
     }
 }
 
 /// `vocabulary` and every directive that stands in `mail` or `server`.
 pub fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
-    scope::vocabulary(vocabulary).and(MAIL).and(LISTEN)
+    scope::vocabulary(vocabulary).and(MAIL).and(LIMIT_ZONES).and(LISTEN)
 }
 
 /// The reference of every directive that stands in `mail` or `server`.
 pub fn chapters() -> Vec<Chapter> {
     let mut chapters = vec![chapter("Servers", "mail", MAIL), chapter("Listening", "server", LISTEN)];
     chapters.extend(scope::chapters());
+    chapters.push(chapter("Zones of limits", "mail", LIMIT_ZONES));
     chapters
 }
 

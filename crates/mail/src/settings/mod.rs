@@ -8,9 +8,12 @@ pub mod auth_user_file;
 pub mod core;
 mod front;
 pub mod imap;
+pub mod limit;
 pub mod listen;
 mod load;
 pub mod log;
+pub mod peers;
+pub mod penalty;
 pub mod pop3;
 pub mod proxy;
 pub mod proxy_ssl;
@@ -19,6 +22,7 @@ pub mod resolver;
 mod scope;
 pub mod smtp;
 pub mod ssl;
+mod zone;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,9 +34,12 @@ use crate::flavour::Flavour;
 
 pub use auth_http::AuthHttp;
 pub use core::Core;
+pub use limit::{ConnLimit, ConnLimits};
 pub use listen::{Door, Listen};
 pub use load::{MailBlock, chapters, vocabulary};
 pub use log::ErrorLog;
+pub use peers::Peers;
+pub use penalty::PenaltySettings;
 pub use proxy::{Proxy, UpstreamTls};
 pub use realip::RealIp;
 pub use ssl::TlsSettings;
@@ -71,6 +78,10 @@ pub struct Server {
     pub greeting_delay: Duration,
     /// `set_real_ip_from`.
     pub real_ip: RealIp,
+    /// `limit_conn` and what belongs to it.
+    pub limits: ConnLimits,
+    /// `auth_penalty`, if it is on.
+    pub penalty: Option<PenaltySettings>,
     /// `resolver`; the same value for all servers that inherit it, since they share what it knows. `None`: the
     /// system's, which is not asked for the names of clients.
     pub resolver: Option<Arc<dns::Settings>>,

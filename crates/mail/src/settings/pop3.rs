@@ -77,3 +77,13 @@ pub fn resolve(server: &Pop3Block, mail: &Pop3Block, core: &Core, starttls: Star
     };
     written.settle(core, starttls, &["TOP", "USER", "UIDL"])
 }
+
+/// What a server says to POP3 clients that may be told reasons in brackets: where there are such, CAPA has to say so
+/// (RFC 2449, section 6.4). The originals have none, and do not.
+pub fn with_response_codes(mut settings: Settings) -> Settings {
+    const NAME: &[u8] = b"RESP-CODES";
+    if !settings.capabilities.iter().any(|text| text.eq_ignore_ascii_case(NAME)) {
+        settings.capabilities.push(Bytes::from_static(NAME));
+    }
+    settings
+}

@@ -116,8 +116,9 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "off | on | v1 | v2",
             "off",
             "Whether a PROXY header tells upstreams who the client is, and in which form: `v1`, which is `on`, \
-             is a line of text, `v2` is binary. It goes before everything else, TLS too. `v1` is not in the \
-             originals.",
+             is a line of text, `v2` is binary. It goes before everything else, TLS too. Only `v2` can tell \
+             another gatepost how many proxies there may still be, so that a client is not sent in a circle \
+             for ever. `v1` is not in the originals.",
         ),
         |b, a| b.protocol.set(a, proxy_protocol),
     ),
@@ -128,8 +129,8 @@ pub const PROXY: &[Directive<ProxyBlock>] = &[
             "on | off",
             "off",
             "Whether the ID command (RFC 2971) tells IMAP upstreams who the client is, as Dovecot's proxy \
-             does: its address and port, those it connected to, how many proxies there may still be, and a \
-             name of the session. Dovecot believes it if `login_trusted_networks` has this proxy, gatepost if \
+             does: its address and port, those it connected to, how many proxies there may still be, a name \
+             of the session, and what a proxy before this one has for them (`x-forward-NAME`). Dovecot believes it if `login_trusted_networks` has this proxy, gatepost if \
              `set_real_ip_from` has. An upstream that refuses it is logged in to all the same. Not in the \
              originals.",
         ),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use conf::{Args, Count, Directive, Fault, Notice, Setting, Word, doc, value};
 
 use crate::address::written::{self, Host, Malformed};
-use crate::dns::{self, Settings};
+use crate::dns::{self, ConfFile, Settings};
 
 /// The port of DNS.
 const PORT: u16 = 53;
@@ -37,8 +37,8 @@ pub const RESOLVER: &[Directive<ResolverBlock>] = &[
             "off",
             "Which name servers find the name of an SMTP client, and the addresses of auth servers and \
              upstreams. ADDRESS is `ADDR[:PORT]` or `NAME[:PORT]` (all addresses of the name); IPv6 addresses \
-             are in brackets. `conf` adds the name servers of `/etc/resolv.conf` or FILE. `valid=` replaces \
-             the times that answers are valid for, `ipv4=` and `ipv6=` say which addresses are asked for, and \
+             are in brackets. `conf` adds the name servers of `/etc/resolv.conf` or FILE, where `[ADDR]:PORT` may \
+             stand too; a change of the file counts within a second or two. `valid=` replaces the times that answers are valid for, `ipv4=` and `ipv6=` say which addresses are asked for, and \
              `status_zone=` names the counters. With `off` the system resolves names, and SMTP upstreams are \
              told `[UNAVAILABLE]` for the client's. Servers that inherit a resolver share what it knows.",
         ),
@@ -133,15 +133,20 @@ impl Written {
     /// The name servers of a file. A file that does not do is not a fault (as in the originals): it may change.
     fn conf(&mut self, path: &str, args: &Args<'_>) {
         self.names_servers = true;
-        let text = match args.read(Path::new(path)) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(fault) => return args.warn(Notice::own(fault.mistake)),
+        let servers = match args.read(Path::new(path)) {
+            Ok(contents) => {
+                let (servers, faults) = dns::name_servers(path, &contents);
+                for fault in faults {
+                    args.warn(Notice::own(fault));
+                }
+                servers
+            }
+            Err(fault) => {
+                args.warn(Notice::own(fault.mistake));
+                Vec::new()
+            }
         };
-        let (addrs, faults) = dns::name_servers(path, &text);
-        self.settings.conf.extend(addrs);
-        for fault in faults {
-            args.warn(Notice::own(fault));
-        }
+        self.settings.conf.push(ConfFile { path: path.to_owned(), servers });
     }
 }
 

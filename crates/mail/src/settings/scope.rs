@@ -6,14 +6,17 @@ use super::auth_http::{AUTH_HTTP, AuthHttpBlock};
 use super::auth_user_file::{AUTH_USER_FILE, AuthUserFileBlock};
 use super::core::{CORE, CoreBlock};
 use super::imap::{IMAP, ImapBlock};
+use super::limit::{LIMIT, LimitBlock};
 use super::log::{LOG, LogBlock, TAGS, TagBlock};
+use super::penalty::{PENALTY, PenaltyBlock};
 use super::pop3::{POP3, Pop3Block};
 use super::proxy::{PROXY, ProxyBlock};
 use super::proxy_ssl::{PROXY_SSL, ProxySslBlock};
 use super::realip::{REALIP, RealipBlock};
 use super::resolver::{RESOLVER, ResolverBlock};
 use super::smtp::{SMTP, SmtpBlock};
-use super::ssl::{SSL, SslBlock, Zones};
+use super::ssl::{SSL, SslBlock};
+use super::zone::Zones;
 
 /// The blocks of all owners whose directives stand in both contexts.
 #[derive(Debug, Default)]
@@ -31,12 +34,15 @@ pub(super) struct Scope {
     pub(super) ssl: SslBlock,
     pub(super) realip: RealipBlock,
     pub(super) resolver: ResolverBlock,
+    pub(super) limit: LimitBlock,
+    pub(super) penalty: PenaltyBlock,
 }
 
 impl Scope {
     /// Nothing written yet, in a configuration that has declared `zones`.
     pub(super) fn new(zones: Zones) -> Self {
-        Self { ssl: SslBlock::new(zones), ..Self::default() }
+        let Zones { ssl, penalty } = zones;
+        Self { ssl: SslBlock::new(ssl), penalty: PenaltyBlock::new(penalty), ..Self::default() }
     }
 
     /// Lets `with` apply statements to these blocks and to `own`, the directives of one context only.
@@ -56,6 +62,8 @@ impl Scope {
             &mut bind(SSL, &mut self.ssl),
             &mut bind(REALIP, &mut self.realip),
             &mut bind(RESOLVER, &mut self.resolver),
+            &mut bind(LIMIT, &mut self.limit),
+            &mut bind(PENALTY, &mut self.penalty),
         ])
     }
 }
@@ -76,6 +84,8 @@ pub(super) fn vocabulary(vocabulary: Vocabulary) -> Vocabulary {
         .and(SSL)
         .and(REALIP)
         .and(RESOLVER)
+        .and(LIMIT)
+        .and(PENALTY)
 }
 
 /// The reference of the same.
@@ -95,5 +105,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
         chapter("TLS with clients", BOTH, SSL),
         chapter("Real addresses", BOTH, REALIP),
         chapter("Resolver", BOTH, RESOLVER),
+        chapter("Limits", BOTH, LIMIT),
+        chapter("Penalties", BOTH, PENALTY),
     ]
 }

@@ -3,16 +3,14 @@
 //! Only what was written, with its paths made whole. Files are looked into when TLS is made ([`crate::tls`]), except
 //! password files, which the originals read at once.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 use conf::{Args, Fault, List, Mask, Position, Setting};
 use proto::{Protocol, Secret, Starttls};
 use zeroize::Zeroizing;
 
+use super::zone::Sizes;
 use crate::tls::{
     self, CacheMode, CertificateSetting, ConfCommand, Mistake, ServerSettings, Source, VerifyClient, Version,
     WantedBy,
@@ -66,28 +64,13 @@ pub struct SslBlock {
     crl: Setting<PathBuf>,
     conf_commands: List<ConfCommand>,
     /// Those that all servers have declared so far.
-    zones: Zones,
+    zones: Sizes,
 }
 
 impl SslBlock {
     /// Nothing written yet, in a configuration that has declared `zones`.
-    pub(super) fn new(zones: Zones) -> Self {
+    pub(super) fn new(zones: Sizes) -> Self {
         Self { zones, ..Self::default() }
-    }
-}
-
-/// The shared session caches of a configuration: names and sizes. All blocks of it have the same value.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Zones(Rc<RefCell<BTreeMap<String, usize>>>);
-
-impl Zones {
-    /// Notes what `mode` declares; a zone has one size, whoever names it.
-    fn declare(&self, mode: &CacheMode) -> Result<(), Mistake> {
-        let CacheMode::Shared { zone, size } = mode else { return Ok(()) };
-        match *self.0.borrow_mut().entry(zone.clone()).or_insert(*size) {
-            declared if declared == *size => Ok(()),
-            declared => Err(Mistake::CacheSize { zone: zone.clone(), size: *size, declared }),
-        }
     }
 }
 
@@ -153,7 +136,9 @@ fn session_cache(block: &mut SslBlock, args: &Args<'_>) -> Result<(), Fault> {
     session_cache.replace(args, |args| {
         let mode = |word| {
             let mode = CacheMode::parse(args.text(word)?).map_err(|m| Fault::own(m, args.at()))?;
-            zones.declare(&mode).map_err(|mistake| Fault::own(mistake, args.at()))?;
+            if let CacheMode::Shared { zone, size } = &mode {
+                zones.declare(zone, *size).map_err(|conflict| Fault::own(conflict, args.at()))?;
+            }
             Ok(mode)
         };
         args.words().iter().map(mode).collect()

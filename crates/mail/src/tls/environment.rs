@@ -54,6 +54,11 @@ impl Lasting {
         Self::with_clock(Arc::new(DefaultTimeProvider))
     }
 
+    /// These keys and empty caches, by the system's clock.
+    pub fn with_keys(keyring: Keyring) -> Self {
+        Self { keyring: Arc::new(keyring), ..Self::new() }
+    }
+
     /// Fresh keys and empty caches, by `clock`.
     pub fn with_clock(clock: Arc<dyn TimeProvider>) -> Self {
         Self { clock, keyring: Arc::new(Keyring::new()), caches: Arc::new(SessionCaches::default()) }

@@ -94,18 +94,6 @@ pub enum Mistake {
     /// A session cache that would hold next to nothing.
     #[error("session cache \"{0}\" is too small")]
     SmallCache(String),
-    /// Two sizes for one session cache.
-    #[error(
-        "the size {size} of shared memory zone \"{zone}\" conflicts with already declared size {declared}"
-    )]
-    CacheSize {
-        /// The name of the cache.
-        zone: String,
-        /// The size here, bytes.
-        size: usize,
-        /// The size elsewhere, bytes.
-        declared: usize,
-    },
     /// What nothing above has found; in rustls's words.
     #[error("SSL_CTX_new() failed (SSL: {0})")]
     Library(String),

@@ -50,6 +50,6 @@ pub use settings::{
     CertificateSetting, ClientSettings, ConfCommand, ServerSettings, Source, VerifyClient, WantedBy,
 };
 pub(crate) use sni::pattern as name_pattern;
-pub use tickets::Keyring;
+pub use tickets::{Keeper, KeptKey, Keyring};
 pub use verify::{ClientCertificate, Rejection, Verified};
 pub use verify_error::VerifyError;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::cipher::{
@@ -17,6 +17,7 @@ use aws_lc_rs::cipher::{
 };
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::{hmac, rand};
+use proto::Secret;
 use rustls::server::ProducesTickets;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
@@ -67,12 +68,6 @@ impl TicketKey {
         })
     }
 
-    fn random() -> Option<Self> {
-        let mut bytes = Zeroizing::new([0; LONG_FILE]);
-        rand::fill(&mut *bytes).ok()?;
-        Self::from_bytes(&*bytes)
-    }
-
     fn tag(&self, context: &Context, ticket: &[u8]) -> hmac::Tag {
         let mut hmac = hmac::Context::with_key(&self.hmac);
         hmac.update(context.as_ref());
@@ -110,12 +105,29 @@ impl fmt::Debug for TicketKey {
     }
 }
 
-/// Random keys for servers without key files: one for the life of a process, so that tickets survive a reload.
+/// Random keys for servers without key files: one for the life of a process, so that tickets survive a reload. A process
+/// that may die lets another one keep them for the next.
 ///
 /// A key encrypts for as long as the longest session timeout of all servers and decrypts for as long again; then
 /// it is gone, and with it whatever was encrypted under it.
-#[derive(Debug, Default)]
-pub struct Keyring(Mutex<Ring>);
+#[derive(Default)]
+pub struct Keyring {
+    ring: Mutex<Ring>,
+    /// Hears of each new key.
+    keeper: Option<Keeper>,
+}
+
+/// Keeps keys beyond the life of a process.
+pub type Keeper = Box<dyn Fn(KeptKey) + Send + Sync>;
+
+/// A random key as it leaves the process.
+#[derive(Debug, Clone)]
+pub struct KeptKey {
+    /// When it was made, seconds since 1970.
+    pub made: u64,
+    /// What a file of 80 bytes would hold.
+    pub key: Secret,
+}
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -137,26 +149,58 @@ impl Keyring {
         Self::default()
     }
 
+    /// The keys `kept` by a process before; what is no key is left out. `keeper` hears of new ones.
+    pub fn kept(kept: &[KeptKey], keeper: Keeper) -> Self {
+        let made = |kept: &KeptKey| {
+            let key = Arc::new(TicketKey::from_bytes(kept.key.expose())?);
+            Some(Made { at: kept.made, key })
+        };
+        let mut keys: Vec<Made> = kept.iter().filter_map(made).collect();
+        keys.sort_by_key(|made| std::cmp::Reverse(made.at));
+        Self { ring: Mutex::new(Ring { period: 0, keys: keys.into() }), keeper: Some(keeper) }
+    }
+
     /// From now on tickets live for `timeout` seconds, at least.
     fn serve(&self, timeout: u64) {
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.lock();
         ring.period = ring.period.max(timeout).max(1);
     }
 
     fn newest(&self, now: u64) -> Option<Arc<TicketKey>> {
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.lock();
         ring.forget(now);
         if ring.keys.front().is_none_or(|made| now.saturating_sub(made.at) > ring.period) {
-            let key = Arc::new(TicketKey::random()?);
+            let key = Arc::new(self.random(now)?);
             ring.keys.push_front(Made { at: now, key });
         }
         ring.keys.front().map(|made| Arc::clone(&made.key))
     }
 
     fn named(&self, name: &[u8], now: u64) -> Option<Arc<TicketKey>> {
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.lock();
         ring.forget(now);
         ring.keys.iter().find(|made| made.key.name == *name).map(|made| Arc::clone(&made.key))
+    }
+
+    /// A new key, of which the keeper hears before anything is encrypted under it.
+    fn random(&self, now: u64) -> Option<TicketKey> {
+        let mut bytes = Zeroizing::new([0; LONG_FILE]);
+        rand::fill(&mut *bytes).ok()?;
+        let key = TicketKey::from_bytes(&*bytes)?;
+        if let Some(keep) = &self.keeper {
+            keep(KeptKey { made: now, key: Secret::from(&bytes[..]) });
+        }
+        Some(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("ring", &self.ring).finish_non_exhaustive()
     }
 }
 
@@ -362,8 +406,42 @@ mod tests {
         assert!(after.decrypt(&last).is_some(), "the old key still decrypts");
         clock.advance(1);
         after.decrypt(&next).expect("a session");
-        let names = ring.0.lock().expect("not poisoned").keys.len();
+        let names = ring.lock().keys.len();
         assert_eq!(names, 1, "the old key is gone");
+    }
+
+    #[test]
+    fn kept_keys_serve_the_next_process_and_no_longer_than_they_would_have_here() {
+        let (clock, kept) = (Clock::default(), Arc::new(Mutex::new(Vec::new())));
+        let keeper = || -> Keeper {
+            let kept = Arc::clone(&kept);
+            Box::new(move |key| kept.lock().expect("not poisoned").push(key))
+        };
+        let next_process = || {
+            let known = kept.lock().expect("not poisoned").clone();
+            Arc::new(Keyring::kept(&known, keeper()))
+        };
+        let first = ticketer(vec![], &next_process(), "a", &clock);
+        let ticket = first.encrypt(b"s").expect("a ticket");
+        clock.advance(TIMEOUT.as_secs());
+        let second = ticketer(vec![], &next_process(), "a", &clock);
+        assert!(second.decrypt(&ticket).is_some());
+        let last = second.encrypt(b"s").expect("a ticket");
+        assert_eq!(kept.lock().expect("not poisoned").len(), 1, "the key that there was still encrypts");
+        clock.advance(1);
+        let new = second.encrypt(b"s").expect("a ticket");
+        let third = ticketer(vec![], &next_process(), "a", &clock);
+        assert!(third.decrypt(&last).is_some() && third.decrypt(&new).is_some());
+        assert_eq!(third.encrypt(b"s").expect("a ticket")[..NAME], new[..NAME], "the newest encrypts");
+        clock.advance(TIMEOUT.as_secs());
+        let fourth = ticketer(vec![], &next_process(), "a", &clock);
+        assert!(fourth.decrypt(&last).is_none() && fourth.decrypt(&new).is_some());
+    }
+
+    #[test]
+    fn what_was_kept_and_is_no_key_is_left_out() {
+        let kept = [0, 79, 81].map(|length| KeptKey { made: 1, key: Secret::new(vec![0; length]) });
+        assert_eq!(Keyring::kept(&kept, Box::new(|_| {})).lock().keys.len(), 0);
     }
 
     #[test]

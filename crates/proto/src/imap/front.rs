@@ -346,6 +346,10 @@ impl Front {
                 output.extend_from_slice(&words);
                 self.enter(State::Closing)
             }
+            LoginAnswer::Limited => {
+                reply::limited(&tag, output);
+                self.enter(State::Closing)
+            }
         }
     }
 

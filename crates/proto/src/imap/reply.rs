@@ -31,6 +31,11 @@ pub(super) fn refused(tag: &Tag, text: &[u8], output: &mut BytesMut) {
     write(output, &[tag.as_ref(), b" NO ", text]);
 }
 
+/// A login that is good, of a client with too many connections (RFC 5530, section 3).
+pub(super) fn limited(tag: &Tag, output: &mut BytesMut) {
+    write(output, &[tag.as_ref(), b" NO [UNAVAILABLE] Too many connections"]);
+}
+
 /// Asks for the next SASL response.
 pub(super) fn prompt(base64: &[u8], output: &mut BytesMut) {
     write(output, &[b"+ ", base64]);

@@ -34,6 +34,8 @@ pub(crate) trait Speech: Debug + Default {
     fn greet(client: &Client, output: &mut BytesMut);
     /// A refusal in the authority's words.
     fn refuse(refusal: &Refusal, output: &mut BytesMut);
+    /// To a login that is good, of a client with too many connections.
+    fn limited(method: Method) -> &'static [u8];
     /// The verb that `word` is, in any letter case.
     fn verb(word: &[u8]) -> Option<Self::Verb>;
     /// A line without its end, by the protocol's grammar, which knows more where the client is trusted.
@@ -260,6 +262,10 @@ impl<S: Speech> LineFront<S> {
             }
             LoginAnswer::Passed(words) => {
                 output.extend_from_slice(&words);
+                self.enter(State::Closing)
+            }
+            LoginAnswer::Limited => {
+                output.extend_from_slice(S::limited(method));
                 self.enter(State::Closing)
             }
         }

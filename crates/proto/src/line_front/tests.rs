@@ -99,6 +99,7 @@ fn a_failure_and_the_upstreams_words_end_the_session() {
     for (answer, reply) in [
         (LoginAnswer::Failed, "-ERR internal server error\r\n"),
         (LoginAnswer::Passed(Bytes::from_static(b"-ERR a\r\n-ERR b\r\n")), "-ERR a\r\n-ERR b\r\n"),
+        (LoginAnswer::Limited, "-ERR [SYS/TEMP] Too many connections\r\n"),
     ] {
         client()
             .trades("USER u\r\n", "+OK\r\n")

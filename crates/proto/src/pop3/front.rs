@@ -91,6 +91,10 @@ impl Speech for Pop3 {
         reply::refused(refusal, output);
     }
 
+    fn limited(_: Method) -> &'static [u8] {
+        reply::LIMITED
+    }
+
     fn verb(word: &[u8]) -> Option<Verb> {
         Verb::of(word)
     }

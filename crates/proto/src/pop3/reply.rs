@@ -5,12 +5,15 @@ use bytes::BytesMut;
 use crate::client::Client;
 use crate::line::write;
 use crate::sasl::Mechanisms;
-use crate::{Mechanism, Refusal};
+use crate::{Mechanism, Protocol, Refusal};
 
 /// To any line that breaks the grammar or does not fit the state.
 pub(super) const INVALID: &[u8] = b"-ERR invalid command\r\n";
 /// When something of ours, of the authority or of the upstream is broken.
 pub(super) const FAILED: &[u8] = b"-ERR internal server error\r\n";
+
+/// To a login that is good, of a client with too many connections.
+pub(super) const LIMITED: &[u8] = Protocol::Pop3.too_many_connections();
 
 /// What goes before a SASL prompt.
 pub(super) const PROMPT: &[u8] = b"+ ";

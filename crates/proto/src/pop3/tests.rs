@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Back, Front, Settings};
+use crate::forwarded::Fields;
 use crate::sasl::encode;
 use crate::transcript::{SALT, Transcript, login, meet, plain, settings};
 use crate::{
@@ -333,7 +334,11 @@ fn proxy(starttls: Starttls) -> Transcript<Front> {
 }
 
 fn forwarded() -> Forwarded {
+    let mut fields = Fields::default();
+    // printf 'a=b' | base64
+    fields.read_forward(b"YT1i");
     Forwarded {
+        fields,
         client: "192.0.2.1:4711".parse().ok().into(),
         ttl: Some(3),
         session: Some(Bytes::from_static(b"s")),
@@ -344,7 +349,7 @@ fn forwarded() -> Forwarded {
 #[test]
 fn a_trusted_proxy_says_who_the_client_is() {
     proxy(Starttls::Off)
-        .trades("xclient ADDR=192.0.2.1 PORT=4711  SESSION=s TTL=3 FORWARD=eA==\r\n", "+OK\r\n")
+        .trades("xclient ADDR=192.0.2.1 PORT=4711  SESSION=s TTL=3 FORWARD=YT1i\r\n", "+OK\r\n")
         .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
         .trades("XCLIENT\r\n", "+OK\r\n")
         .trades("USER u\r\n", "+OK\r\n")
@@ -375,7 +380,7 @@ fn what_was_said_in_clear_of_others_is_forgotten_inside_tls() {
         .trades("STLS\r\n", "+OK\r\n")
         .upgrades()
         .inspects(|front| assert_eq!(front.forwarded(), &Forwarded::default()))
-        .trades("XCLIENT PORT=4711 TTL=3 SESSION=s ADDR=192.0.2.1\r\n", "+OK\r\n")
+        .trades("XCLIENT PORT=4711 TTL=3 SESSION=s FORWARD=YT1i ADDR=192.0.2.1\r\n", "+OK\r\n")
         .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
         .check();
 }

@@ -224,9 +224,29 @@ fn tlvs_that_are_cut_short_or_too_long_are_no_facts() {
 }
 
 #[test]
+fn the_hops_that_are_left_are_read_where_a_gatepost_has_written_them() {
+    let hops = |bytes: &[u8]| match parse(bytes) {
+        Parsed::Done { header, .. } => header.tlvs.hops(),
+        other => panic!("{other:?}"),
+    };
+    for left in [None, Some(0), Some(4), Some(255)] {
+        let mut output = BytesMut::new();
+        write_v2(Some(endpoints("192.0.2.1:1", "[2001:db8::1]:2")), left, &mut output);
+        assert_eq!(hops(&output), left);
+    }
+    let mut output = BytesMut::new();
+    write_v2(Some(endpoints("192.0.2.1:4711", "192.0.2.2:143")), Some(4), &mut output);
+    let written = [&[0xe7, 0, 9][..], b"gatepost\x04", &[3, 0, 4]].concat();
+    assert_eq!(output[28..43], written);
+    for others in [&b"\x04"[..], b"", b"gatepost", b"gatepost\x04\x04", b"somebody\x04"] {
+        assert_eq!(hops(&with_tlvs(&tlv(0xe7, others))), None, "the kind is free for anybody");
+    }
+}
+
+#[test]
 fn any_bit_that_changes_under_a_checksum_is_noticed() {
     let mut header = BytesMut::new();
-    write_v2(Some(endpoints("192.0.2.1:4711", "192.0.2.2:143")), &mut header);
+    write_v2(Some(endpoints("192.0.2.1:4711", "192.0.2.2:143")), None, &mut header);
     assert!(done(&header).is_some());
     for at in 16..28 {
         let mut changed = header.clone();
@@ -262,7 +282,7 @@ fn a_client_without_an_address_is_unknown_or_local() {
     write_v1(None, &mut output);
     assert_eq!(output, "PROXY UNKNOWN\r\n");
     output.clear();
-    write_v2(None, &mut output);
+    write_v2(None, Some(3), &mut output);
     assert_eq!(output[12..19], [0x20, 0x00, 0, 7, 3, 0, 4]);
     assert_eq!(done(&output), None);
 }
@@ -270,7 +290,7 @@ fn a_client_without_an_address_is_unknown_or_local() {
 #[test]
 fn version_2_has_the_checksum_that_others_compute() {
     let mut output = BytesMut::new();
-    write_v2(Some(endpoints("127.0.0.1:1", "127.0.0.1:2")), &mut output);
+    write_v2(Some(endpoints("127.0.0.1:1", "127.0.0.1:2")), None, &mut output);
     let facts = [0x21, 0x11, 0, 19, 127, 0, 0, 1, 127, 0, 0, 1, 0, 1, 0, 2, 3, 0, 4];
     assert_eq!(output[..31], [&v2::SIGNATURE[..], &facts].concat());
     assert_eq!(tlv::checksum(&[b"123456789"]), 0xe306_9283, "the check value of CRC-32/ISCSI");
@@ -280,7 +300,10 @@ fn version_2_has_the_checksum_that_others_compute() {
 fn what_we_write_is_what_we_read() {
     let ends = ["192.0.2.1:1", "[2001:db8::1]:65535", "[::ffff:192.0.2.2]:0", "255.255.255.255:25"];
     for (from, to) in ends.iter().flat_map(|from| ends.iter().map(move |to| (from, to))) {
-        for write in [write_v1, write_v2] {
+        let v2 = |ends, output: &mut BytesMut| write_v2(ends, None, output);
+        let with_hops = |ends, output: &mut BytesMut| write_v2(ends, Some(3), output);
+        let writers: [&dyn Fn(_, &mut BytesMut); 3] = [&write_v1, &v2, &with_hops];
+        for write in writers {
             let sent = endpoints(from, to);
             let mut output = BytesMut::new();
             write(Some(sent), &mut output);

@@ -21,7 +21,12 @@ pub(super) mod kind {
     pub(in super::super) const SSL_VERSION: u8 = 0x21;
     pub(in super::super) const SSL_CN: u8 = 0x22;
     pub(in super::super) const SSL_CIPHER: u8 = 0x23;
+    /// Of those for anybody's own use (0xE0 to 0xEF). Others may use it too, so the value says whose it is.
+    pub(in super::super) const HOPS: u8 = 0xe7;
 }
+
+/// What the value of a TLV about hops begins with.
+pub(super) const OURS: &[u8] = b"gatepost";
 
 /// All TLVs of a header, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +43,8 @@ pub enum Tlv<'a> {
     UniqueId(&'a [u8]),
     /// What the sender knows of the client's TLS.
     Ssl(Ssl<'a>),
+    /// How many proxies the client may still pass, says another gatepost.
+    Hops(u8),
     /// Anything else.
     Other {
         /// Its kind.
@@ -93,6 +100,11 @@ impl Tlvs {
         self.iter().find_map(|tlv| if let Tlv::Ssl(ssl) = tlv { Some(ssl) } else { None })
     }
 
+    /// How many proxies the client may still pass.
+    pub fn hops(&self) -> Option<u8> {
+        self.iter().find_map(|tlv| if let Tlv::Hops(left) = tlv { Some(left) } else { None })
+    }
+
     /// Is the checksum that of all of the header, itself counted as zeros? Yes if there is none.
     pub(super) fn checksum_fits(&self, before: &[u8]) -> bool {
         let mut rest = Raw(&self.0);
@@ -111,6 +123,10 @@ impl<'a> From<(u8, &'a [u8])> for Tlv<'a> {
             kind::AUTHORITY => Self::Authority(value),
             kind::UNIQUE_ID if value.len() <= LONGEST_ID => Self::UniqueId(value),
             kind::SSL => Ssl::parse(value).map_or(Self::Other { kind, value }, Self::Ssl),
+            kind::HOPS => match value.strip_prefix(OURS) {
+                Some([left]) => Self::Hops(*left),
+                _ => Self::Other { kind, value },
+            },
             _ => Self::Other { kind, value },
         }
     }

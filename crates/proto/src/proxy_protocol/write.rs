@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, BytesMut};
 
-use super::tlv::{checksum, kind};
+use super::tlv::{OURS, checksum, kind};
 use super::v2::{SIGNATURE, VERSION, command, family};
 
 /// Both ends of a connection over TCP.
@@ -57,32 +57,44 @@ pub fn write_v1(endpoints: Option<Endpoints>, output: &mut BytesMut) {
         .expect("a buffer takes all that is written");
 }
 
-/// Appends a header of version 2 with a CRC32C, and no other TLV (as nginx 1.31). `None` as for [`write_v1`].
-pub fn write_v2(endpoints: Option<Endpoints>, output: &mut BytesMut) {
+/// Appends a header of version 2 with a CRC32C, and no other TLV (as nginx 1.31) unless there is a number of `hops` that
+/// the client has left, which is for another gatepost. `None` for endpoints as for [`write_v1`].
+pub fn write_v2(endpoints: Option<Endpoints>, hops: Option<u8>, output: &mut BytesMut) {
     let start = output.len();
-    output.put_slice(&SIGNATURE);
-    match endpoints.map(Endpoints::in_one_family) {
-        Some(endpoints) => put_endpoints(endpoints, output),
-        None => put_facts(command::LOCAL, family::UNSPEC, 0, output),
+    let mut block = BytesMut::new();
+    let (command, family) = match endpoints.map(Endpoints::in_one_family) {
+        Some(endpoints) => (command::PROXY, put_addresses(endpoints, &mut block)),
+        None => (command::LOCAL, family::UNSPEC),
+    };
+    // Whoever reads LOCAL skips the block.
+    if let (command::PROXY, Some(left)) = (command, hops) {
+        put_hops(left, &mut block);
     }
+    output.put_slice(&SIGNATURE);
+    output.put_u8(VERSION << 4 | command);
+    output.put_u8(family);
+    output.put_u16(u16::try_from(block.len()).expect("addresses and a short TLV") + CHECKSUM);
+    output.put_slice(&block);
     put_checksum(start, output);
 }
 
-fn put_endpoints(Endpoints { source, destination }: Endpoints, output: &mut BytesMut) {
-    match (source.ip(), destination.ip()) {
+/// Both ends; returns their family.
+fn put_addresses(Endpoints { source, destination }: Endpoints, block: &mut BytesMut) -> u8 {
+    let family = match (source.ip(), destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            put_facts(command::PROXY, family::TCP4, 12, output);
-            output.put_slice(&source.octets());
-            output.put_slice(&destination.octets());
+            block.put_slice(&source.octets());
+            block.put_slice(&destination.octets());
+            family::TCP4
         }
         (source, destination) => {
-            put_facts(command::PROXY, family::TCP6, 36, output);
-            output.put_slice(&octets(source));
-            output.put_slice(&octets(destination));
+            block.put_slice(&octets(source));
+            block.put_slice(&octets(destination));
+            family::TCP6
         }
-    }
-    output.put_u16(source.port());
-    output.put_u16(destination.port());
+    };
+    block.put_u16(source.port());
+    block.put_u16(destination.port());
+    family
 }
 
 /// An address of either family as one of IPv6.
@@ -93,14 +105,15 @@ fn octets(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// A kind, a length, and four bytes.
-const CHECKSUM: u16 = 7;
-
-fn put_facts(command: u8, family: u8, addresses: u16, output: &mut BytesMut) {
-    output.put_u8(VERSION << 4 | command);
-    output.put_u8(family);
-    output.put_u16(addresses + CHECKSUM);
+fn put_hops(left: u8, block: &mut BytesMut) {
+    let value = [OURS, &[left]].concat();
+    block.put_u8(kind::HOPS);
+    block.put_u16(u16::try_from(value.len()).expect("a short value"));
+    block.put_slice(&value);
 }
+
+/// The length of a checksum's TLV: a kind, a length, and four bytes.
+const CHECKSUM: u16 = 7;
 
 /// The checksum is that of the header with zeros in its own place.
 fn put_checksum(start: usize, output: &mut BytesMut) {

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::reply;
 use super::xclient::{self, Announced};
 use crate::back::{Reading, Snub, is_single_line};
+use crate::forwarded::Fields;
 use crate::line::write;
 use crate::{Action, Dialogue, Envelope, Identity, Outcome, Protocol, Want, sasl};
 
@@ -27,6 +28,8 @@ pub struct Facts {
     pub session: Option<Bytes>,
     /// How many proxies the client may still pass.
     pub ttl: Option<u8>,
+    /// What upstreams want to know beside.
+    pub fields: Fields,
     /// The client's host name, or `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     pub host: String,
     /// The argument of the client's last HELO or EHLO; empty if there was none.
@@ -277,6 +280,7 @@ mod tests {
             server: Some(SocketAddr::from(([198, 51, 100, 2], 25))),
             session: Some(Bytes::from_static(b"s+1")),
             ttl: Some(4),
+            fields: Fields::default(),
             host: "[UNAVAILABLE]".to_owned(),
             helo: Bytes::from_static(b"c"),
             esmtp: true,
@@ -417,6 +421,7 @@ mod tests {
             ("250-XCLIENT", ""),
             ("250-XCLIENT NAME ADDR LOGIN REVERSE_NAME", ""),
             ("250-XCLIENT TTL SESSION", " SESSION=s+2B1 TTL=4"),
+            ("250-XCLIENT FORWARD", ""),
             ("250-XCLIENTS PORT", ""),
             ("250-X PORT", ""),
             ("250-XCLIENT NAME ADDR PORT", " PORT=4711"),
@@ -429,6 +434,19 @@ mod tests {
         ] {
             told(announced, facts(), &format!("{plain}{further}\r\n"));
         }
+    }
+
+    #[test]
+    fn fields_for_upstreams_go_out_as_one_if_that_was_announced() {
+        let mut fields = Fields::default();
+        fields.read_forward(b"YT1i");
+        let facts = Facts { fields, ..facts() };
+        let line = "XCLIENT ADDR=192.0.2.1 LOGIN=u NAME=[UNAVAILABLE]";
+        told("250-XCLIENT FORWARD", facts.clone(), &format!("{line} FORWARD=YT1i\r\n"));
+        told("250-XCLIENT NAME", facts.clone(), &format!("{line}\r\n"));
+        let mut facts = facts;
+        facts.fields.read_forward(b"YT0+YWI9Pg==");
+        told("250-XCLIENT FORWARD", facts, &format!("{line} FORWARD=YT0+2BYWI9Pg+3D+3D\r\n"));
     }
 
     #[test]

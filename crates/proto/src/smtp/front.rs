@@ -105,6 +105,11 @@ impl Speech for Smtp {
         reply::refused(refusal, output);
     }
 
+    /// 454 answers AUTH and STARTTLS only (RFC 4954, RFC 3207).
+    fn limited(method: Method) -> &'static [u8] {
+        if method == Method::None { reply::LIMITED } else { reply::LOGIN_LIMITED }
+    }
+
     fn verb(word: &[u8]) -> Option<Verb> {
         Verb::of(word)
     }

@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 
 use super::xclient;
-use crate::Refusal;
 use crate::client::Client;
 use crate::line::write;
+use crate::{Protocol, Refusal};
 
 /// To a client that speaks before the delayed greeting (`smtp_greeting_delay`); the connection ends with it.
 ///
@@ -16,6 +16,10 @@ pub const TOO_EARLY: &[u8] = b"503 5.5.0 Improper use of SMTP command pipelining
 pub(super) const INVALID: &[u8] = b"500 5.5.1 Invalid command\r\n";
 /// When something of ours, of the authority or of the upstream is broken.
 pub(super) const FAILED: &[u8] = b"451 4.3.2 Internal server error\r\n";
+/// To a transaction without a login, of a client with too many connections.
+pub(super) const LIMITED: &[u8] = Protocol::Smtp.too_many_connections();
+/// To a login that is good, of a client with too many connections (RFC 4954, section 6).
+pub(super) const LOGIN_LIMITED: &[u8] = b"454 4.7.0 Too many connections\r\n";
 /// What goes before a SASL prompt.
 pub(super) const PROMPT: &[u8] = b"334 ";
 /// What the client gets instead of the upstream's words when it is logged in.

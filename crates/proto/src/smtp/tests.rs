@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Back, Facts, Front, Settings};
+use crate::forwarded::Fields;
 use crate::transcript::{SALT, Transcript, again, login, meet, plain, refusal, settings};
 use crate::{
     Envelope, Forwarded, Identity, Limits, Login, LoginAnswer, Mechanism, Method, Outcome, Refusal, Secret,
@@ -263,6 +264,7 @@ fn a_failure_and_the_upstreams_words_end_the_session() {
     for (answer, reply) in [
         (LoginAnswer::Failed, "451 4.3.2 Internal server error\r\n"),
         (LoginAnswer::Passed(Bytes::from_static(b"535-a\r\n535 b\r\n")), "535-a\r\n535 b\r\n"),
+        (LoginAnswer::Limited, "454 4.7.0 Too many connections\r\n"),
     ] {
         client()
             .sends("AUTH PLAIN AHUAcA==\r\nNOOP\r\n")
@@ -439,6 +441,18 @@ fn a_line_that_cannot_fit_ends_the_session_and_shows_its_verb_only() {
 }
 
 #[test]
+fn a_transaction_on_one_connection_too_many_ends_with_the_service_not_being_available() {
+    front(smtp(&OPEN, Starttls::Off), false)
+        .trades("MAIL FROM:<a@x>\r\n", OK)
+        .sends("RCPT TO:<b@xyz>\r\n")
+        .asks(transaction("MAIL FROM:<a@x>", "RCPT TO:<b@xyz>"))
+        .answers(LoginAnswer::Limited)
+        .receives("421 4.7.0 Too many connections\r\n")
+        .closes()
+        .check();
+}
+
+#[test]
 fn pipelined_recipients_have_no_limit_together() {
     let limits = Limits { line: 64, errors: 5, commands: 1000 };
     let script = front(Settings { limits, ..smtp(&OPEN, Starttls::Off) }, false)
@@ -463,6 +477,7 @@ fn back_of(user: &'static [u8], password: &[u8], envelope: Option<Envelope>) -> 
         server: None,
         session: None,
         ttl: None,
+        fields: Fields::default(),
         host: "[UNAVAILABLE]".to_owned(),
         helo: Bytes::new(),
         esmtp: true,
@@ -503,6 +518,7 @@ fn our_front_takes_no_xclient_from_our_back() {
             server: None,
             session: None,
             ttl: None,
+            fields: Fields::default(),
             host: "h".to_owned(),
             helo: Bytes::new(),
             esmtp: false,
@@ -526,10 +542,11 @@ fn proxy(starttls: Starttls) -> Transcript<Front> {
 fn forwarded() -> Forwarded {
     Forwarded {
         client: "[2001:db8::1]:4711".parse().ok().into(),
+        server: "192.0.2.9:25".parse().ok().into(),
         ttl: Some(3),
         session: Some(Bytes::from_static(b"a+b")),
         name: Some("mail.example".to_owned()),
-        ..Forwarded::default()
+        fields: Fields::default(),
     }
 }
 
@@ -538,16 +555,43 @@ fn a_trusted_proxy_says_who_the_client_is_and_the_session_begins_anew() {
     proxy(Starttls::Off)
         .trades(
             "EHLO proxy\r\n",
-            "250-mx.example\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT NAME SESSION TTL\r\n",
+            "250-mx.example\r\n250-AUTH PLAIN LOGIN\r\n250 XCLIENT ADDR PORT NAME DESTADDR DESTPORT SESSION TTL FORWARD\r\n",
         )
         .trades("XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=u NAME=mail.example PORT=4711\r\n", GREETING)
-        .trades("xclient SESSION=a+2Bb TTL=3 PROTO=ESMTP HELO=c DESTADDR=192.0.2.9\r\n", GREETING)
+        .trades("xclient SESSION=a+2Bb TTL=3 PROTO=ESMTP HELO=c DESTADDR=192.0.2.9 DESTPORT=25\r\n", GREETING)
         .inspects(|front| assert_eq!(front.forwarded(), &forwarded()))
         .inspects(|front| assert!(front.helo().is_empty()))
         .trades("HELO c\r\n", "250 mx.example\r\n")
         .sends("AUTH PLAIN AHUAcA==\r\n")
         .asks(helo("c", plain("u", "p")))
         .check();
+}
+
+#[test]
+fn what_our_back_says_of_its_client_our_front_believes_if_it_trusts_us() {
+    let mut said = forwarded();
+    // printf 'realm=a\tcolor=b' | base64
+    said.fields.read_forward(b"cmVhbG09YQljb2xvcj1i");
+    let facts = Facts {
+        server_name: "proxy.example".to_owned(),
+        client: said.client.addr(),
+        server: said.server.addr(),
+        session: said.session.clone(),
+        ttl: said.ttl,
+        fields: said.fields.clone(),
+        host: said.name.clone().unwrap(),
+        helo: Bytes::from_static(b"c"),
+        esmtp: true,
+        identity: Identity { user: Bytes::from_static(b"u"), password: Some(Secret::from(&b"p"[..])) },
+        envelope: None,
+        xclient: true,
+        auth: true,
+    };
+    let mut back = Back::new(facts, 4096);
+    let mut front = Front::new(Arc::new(smtp(&OPEN, Starttls::Off)), false, SALT).trusting();
+    assert_eq!(meet(&mut back, &mut front), (Want::Input, Want::Answer(helo("c", plain("u", "p")))));
+    assert_eq!(front.forwarded(), &said);
+    assert_eq!(back.snub(), None);
 }
 
 #[test]

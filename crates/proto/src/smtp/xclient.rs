@@ -14,7 +14,7 @@ use crate::line::write;
 const KEYWORD: &[u8] = b"XCLIENT";
 
 /// What we understand. A client says HELO and EHLO itself, and logs in itself.
-pub(super) const UNDERSTOOD: &[u8] = b"XCLIENT ADDR PORT NAME SESSION TTL";
+pub(super) const UNDERSTOOD: &[u8] = b"XCLIENT ADDR PORT NAME DESTADDR DESTPORT SESSION TTL FORWARD";
 
 /// The attributes that an upstream has announced for XCLIENT: the text behind the keyword.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(super) fn command(facts: &Facts, announced: Option<&Announced>, output: &mut
 }
 
 /// What the originals do not send. A unix socket has no address.
-fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 7] {
+fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 8] {
     let text = |text: String| Cow::Owned(text.into_bytes());
     // A longer name than there can be would only make the line too long.
     let helo = Some(&facts.helo).filter(|helo| (1..=LONGEST_NAME).contains(&helo.len()));
@@ -71,6 +71,7 @@ fn further(facts: &Facts) -> [(&'static str, Option<Cow<'_, [u8]>>); 7] {
         ("DESTPORT", facts.server.map(|server| text(server.port().to_string()))),
         ("SESSION", facts.session.as_deref().map(Cow::Borrowed)),
         ("TTL", facts.ttl.map(|ttl| text(ttl.to_string()))),
+        ("FORWARD", facts.fields.forward().map(|fields| Cow::Owned(fields.into()))),
     ]
 }
 

@@ -271,8 +271,9 @@ fn tls(identity: &Identity) -> String {
     )
 }
 
-/// Whose word it believes.
-const TRUST: &str = "login_trusted_networks = 127.0.0.0/8\nhaproxy_trusted_networks = 127.0.0.0/8";
+/// Whose word it believes; and it tells what it was told.
+const TRUST: &str =
+    "login_trusted_networks = 127.0.0.0/8\nhaproxy_trusted_networks = 127.0.0.0/8\nauth_debug = yes";
 
 fn headed_listener(protocol: &str, at: Option<SocketAddr>) -> String {
     let listener = |at: SocketAddr| {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use rig::auth_server::allow_with;
 use rig::backend;
 
 use super::*;
@@ -13,18 +14,25 @@ const TELL: &str = "proxy_imap_id on; proxy_pop3_xclient on;";
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
 
-/// A command by which a proxy says who the client is, with this TTL, and our answer.
+/// A command by which a proxy says who the client is, with this TTL and something for upstreams, and our answer.
 fn introduction(protocol: Protocol, ttl: u32) -> (String, &'static str) {
     match protocol {
         Protocol::Imap => (
             format!(
                 "i ID (\"x-originating-ip\" \"192.0.2.1\" \"x-originating-port\" \"4711\" \
                  \"x-connected-ip\" \"198.51.100.2\" \"x-connected-port\" \"143\" \
-                 \"x-proxy-ttl\" \"{ttl}\" \"x-session-id\" \"the-session\")\r\n"
+                 \"x-proxy-ttl\" \"{ttl}\" \"x-session-id\" \"the-session\" \
+                 \"x-forward-realm\" \"a\")\r\n"
             ),
             "* ID NIL\r\ni OK completed\r\n",
         ),
-        _ => (format!("XCLIENT ADDR=192.0.2.1 PORT=4711 SESSION=the-session TTL={ttl}\r\n"), "+OK\r\n"),
+        // printf realm=a | base64
+        _ => (
+            format!(
+                "XCLIENT ADDR=192.0.2.1 PORT=4711 SESSION=the-session TTL={ttl} FORWARD=cmVhbG09YQ==\r\n"
+            ),
+            "+OK\r\n",
+        ),
     }
 }
 
@@ -176,6 +184,21 @@ fn clients_behind_a_trusted_balancer_cannot_be_somebody_else() {
 }
 
 #[test]
+fn clients_behind_a_trusted_balancer_have_nothing_to_say_to_upstreams() {
+    for protocol in PROTOCOLS {
+        let reply = if protocol == Protocol::Imap { "ID OK\r\n" } else { "+OK\r\n" };
+        let stage = behind_balancer(protocol, &format!("{TRUST} {TELL}"), introduced(protocol, reply));
+        let mut client = headed(&stage, V1);
+        let (said, answer) = introduction(protocol, 3);
+        client.expect(protocol.greeting()).exchange(&said, answer);
+        client.exchange(protocol.login(), [protocol.asked(), protocol.logged_in()].concat());
+        drop(client);
+        let line = first_line(&stage);
+        assert!(line.contains("the-session") && !line.to_ascii_lowercase().contains("forward"), "{line}");
+    }
+}
+
+#[test]
 fn a_client_that_has_passed_too_many_proxies_is_refused() {
     for protocol in PROTOCOLS {
         for ttl in [0, 1] {
@@ -255,19 +278,23 @@ fn each_to_the_other(places: &Arc<OnceLock<[SocketAddr; 2]>>) -> AuthServer {
 
 #[test]
 fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
-    // With PROXY headers, too, what counts hops is the command.
-    for (protocol, parameter, header) in [
+    // A command counts the hops with PROXY headers too; a header of version 2 counts them without a command.
+    for (protocol, parameter, tell) in [
         (Protocol::Smtp, "", "xclient on; proxy_smtp_auth on;"),
-        (Protocol::Imap, "", "proxy_protocol off;"),
-        (Protocol::Pop3, "", "proxy_protocol off;"),
-        (Protocol::Imap, "proxy_protocol", "proxy_protocol on;"),
-        (Protocol::Pop3, "proxy_protocol", "proxy_protocol on;"),
+        (Protocol::Imap, "", TELL),
+        (Protocol::Pop3, "", TELL),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol on; proxy_imap_id on;"),
+        (Protocol::Pop3, "proxy_protocol", "proxy_protocol on; proxy_pop3_xclient on;"),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol v2; proxy_imap_id on;"),
+        (Protocol::Imap, "proxy_protocol", "proxy_protocol v2;"),
+        (Protocol::Pop3, "proxy_protocol", "proxy_protocol v2;"),
+        (Protocol::Smtp, "proxy_protocol", "proxy_protocol v2; proxy_smtp_auth on;"),
     ] {
         let places = Arc::default();
         let auth = each_to_the_other(&places);
         let server = |name: &str| {
             format!(
-                "server {{ listen @{name} {parameter}; protocol {}; auth_http {}/{name}; {TRUST} {TELL} {header} }}",
+                "server {{ listen @{name} {parameter}; protocol {}; auth_http {}/{name}; {TRUST} {tell} }}",
                 protocol.name(),
                 auth.address()
             )
@@ -285,10 +312,43 @@ fn two_proxies_that_send_a_client_to_each_other_give_it_up() {
         let heard = client.rest();
         assert!(heard.ends_with(protocol.internal_error().as_bytes()), "{}", rig::show(&heard));
         // The hops of 5, 4, 3 and 2 are asked about; the fifth has none left.
-        assert_eq!(auth.requests().len(), 4);
+        assert_eq!(auth.requests().len(), 4, "{protocol:?} {tell}");
         let log = proxy.wait_for_log("client has passed too many proxies");
         assert_eq!(log.matches("client has passed too many proxies").count(), 1, "{log}");
     }
+}
+
+#[test]
+fn nobody_is_sent_back_to_where_the_client_has_connected_to() {
+    for protocol in Protocol::ALL {
+        let place = Arc::new(OnceLock::new());
+        let target = Arc::clone(&place);
+        let auth = AuthServer::start(move |_| allow(*target.get().expect("the proxy has started")));
+        let settings = format!("auth_http {}; protocol {};", auth.address(), protocol.name());
+        let proxy = proxy(&format!("server {{ listen @proxy; {settings} }}"));
+        place.set(proxy.at("proxy")).expect("nobody else sets it");
+        let mut client = greeted(proxy.at("proxy"), protocol);
+        client.send(protocol.login());
+        let expected = [protocol.asked(), protocol.internal_error()].concat();
+        assert_eq!(rig::show(&client.rest()), rig::show(expected.as_bytes()));
+        let loops = format!("upstream {} is this server, which would be a loop", proxy.at("proxy"));
+        assert!(proxy.wait_for_log(&loops).contains("[error]"));
+        assert_eq!(auth.requests().len(), 1);
+    }
+}
+
+#[test]
+fn somebody_who_comes_back_under_another_name_is_no_loop() {
+    let place = Arc::new(OnceLock::<SocketAddr>::new());
+    let backend = Backend::start(backend::pop3_login("u2", "p"));
+    let (target, end) = (Arc::clone(&place), backend.address());
+    let auth = AuthServer::start(move |request| match request.header("Auth-User").as_deref() {
+        Some("u") => allow_with(*target.get().expect("the proxy has started"), &["Auth-User: u2"]),
+        _ => allow(end),
+    });
+    let proxy = proxy(&format!("auth_http {}; server {{ listen @proxy; protocol pop3; }}", auth.address()));
+    place.set(proxy.at("proxy")).expect("nobody else sets it");
+    drop(logged_in(proxy.at("proxy"), Protocol::Pop3));
 }
 
 #[test]

@@ -80,6 +80,38 @@ fn what_a_header_says_goes_to_the_auth_server_but_only_a_trusted_sender_replaces
     }
 }
 
+/// A header of a balancer that has ended TLS 1.3 with the client.
+fn header_of_tls(cipher: &str) -> Vec<u8> {
+    let tlv = |kind: u8, value: &[u8]| {
+        [&[kind, 0, u8::try_from(value.len()).expect("a short value")], value].concat()
+    };
+    let facts = [tlv(0x21, b"TLSv1.3"), tlv(0x23, cipher.as_bytes())].concat();
+    // Over TLS, and without a certificate.
+    let ssl = tlv(0x20, &[&[1, 0, 0, 0, 0][..], &facts].concat());
+    let length = u8::try_from(12 + ssl.len()).expect("a short header");
+    let addresses = [192, 0, 2, 1, 198, 51, 100, 2, 0x12, 0x67, 0, 143];
+    [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0"[..], &[length], &addresses, &ssl].concat()
+}
+
+#[test]
+fn what_a_balancer_says_of_its_tls_goes_to_the_auth_server_if_it_is_trusted() {
+    let protocol = Protocol::Imap;
+    let facts = ["Auth-SSL", "Auth-SSL-Protocol", "Auth-SSL-Cipher", "Auth-SSL-Verify"];
+    for (settings, expected) in
+        [(TRUST, ["on", "TLSv1.3", "AES", "NONE"].map(Some)), ("set_real_ip_from 127.0.0.2;", [None; 4])]
+    {
+        let stage = behind_balancer(protocol, settings, protocol.backend());
+        log_in(protocol, &mut headed(&stage, header_of_tls("AES")));
+        let request = stage.auth.request(0);
+        assert_eq!(facts.map(|name| request.header(name)), expected.map(|it| it.map(str::to_owned)));
+        assert_eq!(value(&request, "Proxy-Protocol-Addr"), "192.0.2.1");
+    }
+    let stage = behind_balancer(protocol, TRUST, protocol.backend());
+    log_in(protocol, &mut headed(&stage, header_of_tls("A\r\nAuth-User: root")));
+    let request = stage.auth.request(0);
+    assert_eq!(value(&request, "Auth-User"), "u", "no fact can add a line");
+}
+
 #[test]
 fn an_address_that_is_none_replaces_nothing() {
     let protocol = Protocol::Imap;

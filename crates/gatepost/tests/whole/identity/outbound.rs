@@ -13,10 +13,10 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A header of version 2 with its checksum and nothing else behind the addresses.
-fn v2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(addresses.len() + 7).expect("a short header");
-    let head = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family, 0, length], addresses, &[3, 0, 4]].concat();
+/// A header of version 2 with these addresses and TLVs, and its checksum.
+fn v2(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(block.len() + 7).expect("a short header");
+    let head = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family, 0, length], block, &[3, 0, 4]].concat();
     let sum = crc32c(&[&head[..], &[0; 4]].concat());
     [head, sum.to_be_bytes().to_vec()].concat()
 }
@@ -61,11 +61,43 @@ fn both_addresses_are_of_one_family() {
 }
 
 #[test]
-fn version_2_tells_the_same_with_a_checksum() {
+fn version_2_tells_the_same_with_a_checksum_and_how_many_proxies_there_may_still_be() {
     hears("proxy_protocol v2;", V1, |at| {
         let ports = [4711_u16.to_be_bytes(), at.port().to_be_bytes()].concat();
-        v2(0x21, 0x11, &[vec![192, 0, 2, 1], octets(at.ip()), ports].concat())
+        let hops = b"\xe7\0\x09gatepost\x04".to_vec();
+        v2(0x21, 0x11, &[vec![192, 0, 2, 1], octets(at.ip()), ports, hops].concat())
     });
+}
+
+#[test]
+fn version_2_of_a_client_that_came_straight_to_us_is_the_one_of_the_originals() {
+    let stage = Stage::allowing(Protocol::Imap, "proxy_protocol v2;", listening());
+    let mut client = stage.client();
+    client.send("a LOGIN u p\r\n");
+    let log = stage.proxy.wait_for_log("client: \"");
+    let from = log.split("client: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    let [from, to] = [from.parse().expect("the log has the client's address"), stage.address()];
+    let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+    let header = v2(0x21, 0x11, &[octets(from.ip()), octets(to.ip()), ports].concat());
+    stage.backend.expect_received(0, [&header[..], b"a LOGIN {1}\r\n"].concat());
+}
+
+#[test]
+fn the_header_comes_before_tls() {
+    let settings = "proxy_protocol on; proxy_ssl on; proxy_ssl_verify off;";
+    let stage = behind_balancer(
+        Protocol::Imap,
+        &format!("{TRUST} {settings}"),
+        Script::new().expect_line().expect(b"\x16\x03").close(),
+    );
+    let mut client = headed(&stage, V1);
+    client.expect(Protocol::Imap.greeting()).send("a LOGIN u p\r\n");
+    let at = stage.address();
+    let header = format!("PROXY TCP4 192.0.2.1 {} 4711 {}\r\n", at.ip(), at.port());
+    let received = stage.backend.finished(0);
+    let hello = received.strip_prefix(header.as_bytes()).expect("the header comes first");
+    // RFC 8446, section 5.1: a handshake record.
+    assert!(hello.starts_with(&[0x16, 3]), "{}", rig::show(&received));
 }
 
 #[test]

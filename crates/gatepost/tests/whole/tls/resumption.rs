@@ -1,8 +1,9 @@
 //! Sessions that are taken up again, and those that must not be.
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rig::pki::{Key, Root};
-use rig::{AuthServer, Backend, Proxy, auth_server};
+use rig::{AuthServer, Backend, Proxy, auth_server, eventually};
 
 use super::{Place, Secured, pair};
 use crate::stage::{Protocol, Stage, gatepost};
@@ -80,6 +81,36 @@ fn sessions_outlive_a_reload() {
             assert!(said.contains("\nReused, TLSv1."), "{settings} {version} {master}\n{said}");
         }
     }
+}
+
+#[test]
+fn tickets_outlive_the_worker_that_made_them() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = Root::new(Key::Ec, "Test root");
+    let identity = root.server(Key::Ec, &[super::NAME]);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let secured = under("on", &root, &pair(&identity));
+        let file = directory.path().join(version);
+        let file = file.to_str().expect("a plain name");
+        secured.s_client(Place::Tls, &[version, "-sess_out", file], "a NOOP\r\nb LOGOUT\r\n").succeeded();
+        // Twice, so that a worker hands on what it was given itself.
+        for deaths in 1..=2 {
+            kill_worker(&secured, deaths);
+            let said = secured.s_client(Place::Tls, &[version, "-sess_in", file], "a LOGOUT\r\n").succeeded();
+            assert!(said.text().contains("\nReused, TLSv1."), "{version}\n{}", said.text());
+        }
+    }
+}
+
+/// Kills the worker, and waits until the master knows.
+#[track_caller]
+fn kill_worker(secured: &Secured, deaths: usize) {
+    let proxy = &secured.stage.proxy;
+    let master = proxy.process().id();
+    let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+    let worker = children.expect("the master runs").trim().parse().expect("it has one worker");
+    kill(Pid::from_raw(worker), Signal::SIGKILL).expect("the worker runs");
+    eventually("its death is told", || proxy.log().matches("exited on signal 9").count() == deaths);
 }
 
 /// A proxy that is one process, or a master and its worker.

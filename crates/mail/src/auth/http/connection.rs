@@ -62,11 +62,11 @@ impl Connection {
         self.sender.is_closed()
     }
 
-    /// Sends `request`, a complete head, and waits for the head of the answer.
+    /// Sends `request`, a complete head, and waits for the head of the answer; headers that are `noted` are kept.
     ///
     /// The head as received decides, whatever hyper thinks of it: a `Content-Length` that is none is no reason
     /// to turn a client away. hyper's opinion counts for using the connection again.
-    pub(super) async fn exchange(&mut self, request: Secret) -> Result<Reply, Broken> {
+    pub(super) async fn exchange(&mut self, request: Secret, noted: &[Box<str>]) -> Result<Reply, Broken> {
         self.tape.begin(request);
         let (rest, error) = match self.sender.send_request(Request::new(Empty::new())).await {
             Ok(response) => {
@@ -78,7 +78,7 @@ impl Connection {
         };
         match self.tape.heard() {
             Heard::Head(head) => {
-                let parsed = head::parse(head.expose()).map_err(Broken::Flawed)?;
+                let parsed = head::parse(head.expose(), noted).map_err(Broken::Flawed)?;
                 Ok(Reply { parsed, rest })
             }
             Heard::Part(start) => Err(Broken::short(&start, Cause::of(error.as_ref()))),
@@ -140,7 +140,7 @@ pub(super) enum Broken {
 impl Broken {
     /// `start` is all there is of a head. If that much is no HTTP, it says more than how it ended.
     fn short(start: &Secret, cause: Cause) -> Self {
-        match head::parse(start.expose()) {
+        match head::parse(start.expose(), &[]) {
             Err(flaw @ (Flaw::Response | Flaw::Header)) => Self::Flawed(flaw),
             Ok(_) | Err(Flaw::Unfinished) => Self::Short(cause),
         }

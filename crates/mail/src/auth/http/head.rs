@@ -3,6 +3,7 @@
 //! Status codes decide nothing (as in the originals); they are looked at for the log, and to skip informational
 //! answers. What the headers mean is `proto`'s business.
 
+use bytes::Bytes;
 use proto::auth_http::{Answer, BareError, parse_bare};
 use zeroize::Zeroizing;
 
@@ -12,6 +13,8 @@ pub(super) struct Parsed {
     pub(super) status: u16,
     /// The headers.
     pub(super) answer: Answer,
+    /// Those that were to be noted besides.
+    pub(super) said: Vec<(Box<str>, Bytes)>,
 }
 
 /// Why an answer cannot be read.
@@ -27,19 +30,20 @@ pub(super) enum Flaw {
 
 /// Reads a head as recorded; only the part up to the blank line is looked at.
 ///
-/// No header line is dropped that could be one of ours, for an answer without `Auth-Status` is a success.
-pub(super) fn parse(head: &[u8]) -> Result<Parsed, Flaw> {
+/// No header line is dropped that could be one of ours, for an answer without `Auth-Status` is a success. Headers that
+/// are `noted` are kept, by their names as variables write them.
+pub(super) fn parse(head: &[u8], noted: &[Box<str>]) -> Result<Parsed, Flaw> {
     if !head.starts_with(b"HTTP/") {
-        return read(0, head);
+        return read(0, head, noted);
     }
     let end = head.iter().position(|&b| b == b'\n').ok_or(Flaw::Unfinished)?;
     let (line, lines) = (&head[..end], &head[end + 1..]);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let status = status(head).filter(|_| !line.contains(&b'\r')).ok_or(Flaw::Response)?;
     if lines.iter().zip(lines.iter().skip(1)).any(|(&end, &next)| is_fold(end, next)) {
-        return read(status, &unfold(lines));
+        return read(status, &unfold(lines), noted);
     }
-    read(status, lines)
+    read(status, lines, noted)
 }
 
 /// Whether `head` begins an informational answer, behind which the real one follows.
@@ -49,12 +53,20 @@ pub(super) fn is_informational(head: &[u8]) -> bool {
     head.starts_with(b"HTTP/1.") && matches!(status(head), Some(100 | 102..=199))
 }
 
-fn read(status: u16, lines: &[u8]) -> Result<Parsed, Flaw> {
+fn read(status: u16, lines: &[u8], noted: &[Box<str>]) -> Result<Parsed, Flaw> {
     let headers = parse_bare(lines).map_err(|error| match error {
         BareError::Incomplete => Flaw::Unfinished,
         BareError::Invalid => Flaw::Header,
     })?;
-    Ok(Parsed { status, answer: Answer::new(status, headers) })
+    let said = headers.iter().filter_map(|(name, value)| note(name, value, noted)).collect();
+    Ok(Parsed { status, answer: Answer::new(status, headers), said })
+}
+
+/// A header, if its name is among `noted`.
+fn note(name: &[u8], value: &[u8], noted: &[Box<str>]) -> Option<(Box<str>, Bytes)> {
+    let as_variable = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    let noted = noted.iter().find(|noted| name.iter().map(as_variable).eq(noted.bytes()))?;
+    Some((noted.clone(), Bytes::copy_from_slice(value.trim_ascii())))
 }
 
 /// The code of a status line, of any version of HTTP.
@@ -92,12 +104,12 @@ mod tests {
     use super::*;
 
     fn flaw(head: &[u8]) -> Option<Flaw> {
-        parse(head).err()
+        parse(head, &[]).err()
     }
 
     #[test]
     fn the_status_line_is_optional_and_its_code_is_kept() {
-        let status = |head: &[u8]| parse(head).map(|parsed| parsed.status);
+        let status = |head: &[u8]| parse(head, &[]).map(|parsed| parsed.status);
         assert_eq!(status(b"HTTP/1.1 404 Not Found\r\n\r\n"), Ok(404));
         assert_eq!(status(b"HTTP/1.0 200\n\n"), Ok(200));
         assert_eq!(status(b"HTTP/2 204\r\n\r\n"), Ok(204));
@@ -119,6 +131,16 @@ mod tests {
         assert_eq!(flaw(b"HTTP/1.1 200"), Some(Flaw::Unfinished));
         assert_eq!(flaw(b"Auth-Status: OK\r\n"), Some(Flaw::Unfinished));
         assert_eq!(flaw(b"\x00\x01\x02\n\xff\xfe"), Some(Flaw::Header));
+    }
+
+    #[test]
+    fn headers_that_are_asked_for_are_noted_by_the_names_of_variables() {
+        let noted = ["x_domain".into(), "quota".into(), "absent".into()];
+        let head = b"HTTP/1.1 200 OK\r\nAuth-Pass: secret\r\nX-Domain:  example.org \r\nquota: \r\nx-domain: b\r\n\r\n";
+        let said = parse(head, &noted).map(|parsed| parsed.said).ok();
+        let header = |name: &str, value: &'static [u8]| (Box::from(name), Bytes::from_static(value));
+        let expected = [header("x_domain", b"example.org"), header("quota", b""), header("x_domain", b"b")];
+        assert_eq!(said.as_deref(), Some(&expected[..]));
     }
 
     #[test]

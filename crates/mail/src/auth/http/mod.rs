@@ -18,6 +18,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proto::Login;
 use proto::auth_http::{Decision, Header, Request, ServerTls, TlsMode, Unusable};
 use rustls::RootCertStore;
@@ -95,16 +96,23 @@ impl HttpAuthority {
         })
     }
 
+    /// Has an ear for these headers of answers, by their names as variables write them.
+    pub fn noting<'n>(mut self, headers: impl Iterator<Item = &'n str>) -> Self {
+        let noted: Arc<[Box<str>]> = headers.map(Box::from).collect();
+        self.servers.iter_mut().for_each(|server| server.noted = Arc::clone(&noted));
+        self
+    }
+
     /// Asks until there is an answer other than `WAIT`.
     async fn decide(&self, login: &Login, client: &Client, note: &Notes<'_>) -> Result<Verdict, Failure> {
         let mut login = login.clone();
         let mut waits = 0;
         loop {
-            let (server, decision) = self.ask(&login, client, note).await?;
-            match decision {
+            let (server, heard) = self.ask(&login, client, note).await?;
+            match heard.decision {
                 Decision::Granted { server, identity, tls } => {
-                    let route = Route { target: target(server), identity, tls: route_tls(tls) };
-                    return Ok(Verdict::Granted(route));
+                    let (target, tls) = (target(server), route_tls(tls));
+                    return Ok(Verdict::Granted(Route { target, identity, tls, said: heard.said }));
                 }
                 Decision::Denied { refusal, wait } => return Ok(Verdict::Denied(Denial { refusal, wait })),
                 Decision::Unusable(flaw) => return Err(unusable(server, flaw)),
@@ -126,7 +134,7 @@ impl HttpAuthority {
         login: &Login,
         client: &Client,
         note: &Notes<'_>,
-    ) -> Result<(&Server, Decision), Failure> {
+    ) -> Result<(&Server, Heard), Failure> {
         let address = client.addr.host().to_string();
         let request = Request {
             login,
@@ -142,12 +150,12 @@ impl HttpAuthority {
         let (&last, others) = servers.split_last().expect("there is at least one server");
         for &server in others {
             match self.ask_one(server, &request, &headers, note).await {
-                Ok(decision) => return Ok((server, decision)),
+                Ok(heard) => return Ok((server, heard)),
                 Err(failure) => note(rests(server, &failure)),
             }
         }
-        let decision = self.ask_one(last, &request, &headers, note).await?;
-        Ok((last, decision))
+        let heard = self.ask_one(last, &request, &headers, note).await?;
+        Ok((last, heard))
     }
 
     /// The servers that do not rest, then those that do: a login fails only when all have failed.
@@ -164,7 +172,7 @@ impl HttpAuthority {
         request: &Request<'_>,
         headers: &[Header<'_>],
         note: &Notes<'_>,
-    ) -> Result<Decision, Failure> {
+    ) -> Result<Heard, Failure> {
         let parsed =
             server.ask(headers, &*self.resolver, self.timeout).await.inspect_err(|_| server.rest())?;
         let lacks_status = parsed.answer.is_status_missing();
@@ -178,10 +186,17 @@ impl HttpAuthority {
                 if lacks_status && matches!(decision, Decision::Granted { .. }) {
                     note(Remark::NoStatus { server: server.name().to_owned() });
                 }
-                Ok(decision)
+                Ok(Heard { decision, said: parsed.said })
             }
         }
     }
+}
+
+/// What an answer means.
+struct Heard {
+    decision: Decision,
+    /// Its headers that were to be noted.
+    said: Vec<(Box<str>, Bytes)>,
 }
 
 impl Authenticate for HttpAuthority {

@@ -11,15 +11,15 @@ use hyper::body::Incoming;
 use nix::errno::Errno;
 use proto::Secret;
 use proto::auth_http::Header;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Broken, Cause, Connection, Stream};
 use super::head::{Flaw, Parsed};
 use super::pool::Pool;
 use super::tls::Tls;
-use crate::address::Target;
+use crate::address::{Endpoint, Target};
 use crate::auth::{Failure, Resolve};
+use crate::link::Link;
 use crate::settings::auth_http::AuthUrl;
 
 /// How long a server is passed over once it failed, while there are others.
@@ -36,6 +36,8 @@ pub(super) struct Server {
     url: AuthUrl,
     name: String,
     tls: Option<Tls>,
+    /// Headers of answers that are kept, by their names as variables write them.
+    pub(super) noted: Arc<[Box<str>]>,
     pool: Arc<Pool>,
     rest: Rest,
 }
@@ -44,7 +46,7 @@ impl Server {
     /// The server at `url`, secured by `tls`.
     pub(super) fn new(url: AuthUrl, tls: Option<Tls>) -> Self {
         let name = url.target.to_string();
-        Self { url, name, tls, pool: Arc::default(), rest: Rest::default() }
+        Self { url, name, tls, noted: Arc::default(), pool: Arc::default(), rest: Rest::default() }
     }
 
     /// As the originals log it: `127.0.0.1:9000`, `unix:/path`.
@@ -96,7 +98,7 @@ impl Server {
     }
 
     async fn ask_over(&self, mut connection: Connection, headers: &[Header<'_>]) -> Result<Parsed, Broken> {
-        let reply = connection.exchange(self.request(headers)).await?;
+        let reply = connection.exchange(self.request(headers), &self.noted).await?;
         if let Some(rest) = reply.rest {
             self.keep(connection, rest);
         }
@@ -151,9 +153,9 @@ impl Server {
         for (&addr, left) in addrs.iter().zip((1..=addrs.len()).rev()) {
             let now = Instant::now();
             let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
-            let connected = timeout_at(now + share, TcpStream::connect(addr)).await;
+            let connected = timeout_at(now + share, Link::connect(&Endpoint::Tcp(addr))).await;
             match connected.unwrap_or_else(|_| Err(Errno::ETIMEDOUT.into())) {
-                Ok(stream) => return prompt(stream).map_err(|source| unconnected(&addr, source)),
+                Ok(link) => return Ok(Box::new(link)),
                 Err(source) => failure = unconnected(&addr, source),
             }
         }
@@ -161,8 +163,8 @@ impl Server {
     }
 
     async fn connect_unix(&self, path: &Path) -> Result<Box<dyn Stream>, Failure> {
-        match UnixStream::connect(path).await {
-            Ok(stream) => Ok(Box::new(stream)),
+        match Link::connect(&Endpoint::Unix(path.into())).await {
+            Ok(link) => Ok(Box::new(link)),
             Err(source) => Err(unconnected(&self.name, source)),
         }
     }
@@ -201,12 +203,6 @@ impl Server {
     pub(super) fn idle(&self) -> usize {
         self.pool.len()
     }
-}
-
-/// Without waiting for more to send: a request goes out in one piece.
-fn prompt(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
-    stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
 }
 
 fn unconnected(server: &dyn ToString, source: io::Error) -> Failure {

@@ -131,7 +131,8 @@ impl Users {
             Some(user) => Bytes::copy_from_slice(user),
             None => login.credentials.user.clone(),
         };
-        Verdict::Granted(Route { target, identity: Identity { user, password }, tls: extra.tls() })
+        let identity = Identity { user, password };
+        Verdict::Granted(Route { target, identity, tls: extra.tls(), said: Vec::new() })
     }
 
     fn failed(&self, entry: &Entry, reason: &str) -> Verdict {

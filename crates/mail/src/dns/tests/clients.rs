@@ -156,7 +156,7 @@ async fn what_is_known_of_a_client_is_not_asked_again() {
     has(&server, "mail.example", 60, CLIENT);
     let zones = Zones::default();
     let settings = Settings { status_zone: Some("mail".into()), ..settings(&[&server]) };
-    let resolver = Resolver::new(settings.clone(), &zones);
+    let resolver = Resolver::new(settings.clone(), &zones, &ConfFiles::default());
     for _ in 0..3 {
         assert_eq!(resolver.client_name(client()).await.as_str(), "mail.example");
     }
@@ -166,7 +166,7 @@ async fn what_is_known_of_a_client_is_not_asked_again() {
     assert_eq!(counted.sent, status::resolver::Sent { a: 1, aaaa: 1, srv: 0, ptr: 1 });
     assert_eq!(counted.responses, status::resolver::Responses { success: 2, ..Default::default() });
 
-    let reloaded = Resolver::new(settings, &zones);
+    let reloaded = Resolver::new(settings, &zones, &ConfFiles::default());
     server.says(ARPA, PTR, Reply::error(5));
     assert_eq!(reloaded.client_name(client()).await.as_str(), "[TEMPUNAVAIL]");
     let counted = zones.snapshot()["mail"];

@@ -35,7 +35,7 @@ fn patient(servers: &[&DnsServer]) -> Resolver {
 }
 
 fn resolver(settings: Settings, resend: Duration) -> Resolver {
-    let mut resolver = Resolver::new(settings, &Zones::default());
+    let mut resolver = Resolver::new(settings, &Zones::default(), &ConfFiles::default());
     resolver.exchange.resend = resend;
     resolver
 }

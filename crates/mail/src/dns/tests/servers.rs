@@ -88,7 +88,8 @@ async fn servers_that_are_not_there_are_asked_again_and_again_until_time_is_up()
     let servers = vec![nobody()];
     let zones = Zones::default();
     let settings = Settings { servers, timeout: Some(Duration::from_secs(30)), ipv6: false, ..settings(&[]) };
-    let resolver = Resolver::new(Settings { status_zone: Some("z".into()), ..settings }, &zones);
+    let resolver =
+        Resolver::new(Settings { status_zone: Some("z".into()), ..settings }, &zones, &ConfFiles::default());
     let start = Instant::now();
     assert_eq!(found(&resolver).await, Err(Failure::TimedOut));
     assert_eq!(start.elapsed().as_secs(), 30);

@@ -20,7 +20,7 @@ impl Bench {
         let (client_link, client, _) = secured(Ours::Server, version, wire()).await;
         let (upstream_link, upstream, _) = secured(Ours::Client, version, wire()).await;
         let mut relay = Relay::new(client_link, upstream_link, BytesMut::new(), BytesMut::new(), TIMEOUT);
-        Self { client, upstream, relay: tokio::spawn(async move { relay.run().await }) }
+        Self { client, upstream, relay: tokio::spawn(async move { relay.run().await.map(drop) }) }
     }
 }
 

@@ -277,7 +277,7 @@ fn introduced() -> Back {
         server: "192.0.2.2:143".parse().ok().into(),
         ttl: Some(4),
         session: Some(Bytes::from_static(b"s")),
-        name: None,
+        ..Forwarded::default()
     };
     Back::new(tag("a"), identity(b"u", b"p"), LIMIT).introducing(&client)
 }

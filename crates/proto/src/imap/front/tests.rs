@@ -326,6 +326,17 @@ fn a_failure_is_told_without_its_cause_and_an_upstreams_words_as_they_are() {
 }
 
 #[test]
+fn a_good_login_on_one_connection_too_many_may_come_again_later() {
+    session()
+        .sends("a LOGIN u p\r\nb NOOP\r\n")
+        .asks(plain("u", "p"))
+        .answers(LoginAnswer::Limited)
+        .receives("a NO [UNAVAILABLE] Too many connections\r\n")
+        .closes()
+        .check();
+}
+
+#[test]
 fn a_line_is_answered_when_it_ends_and_not_before() {
     session().sends(b"\x16\x03\x01\x02\0").sends("a FOO \"").check();
     session().sends("a NOOP\r").trades("\n", "a OK completed\r\n").check();

@@ -1,5 +1,6 @@
 //! Texts of `mail {}` to settings, or to the exact fault.
 
+mod limits;
 mod peers;
 mod tls;
 

@@ -1,7 +1,7 @@
 //! ID from a proxy that may speak for its clients, and from everybody else.
 
 use super::*;
-use crate::forwarded::{Forwarded, Place};
+use crate::forwarded::{Fields, Forwarded, Place};
 use crate::imap::Back;
 use crate::transcript::meet;
 use crate::{Identity, Want};
@@ -32,6 +32,7 @@ fn a_trusted_proxy_says_who_the_client_is() {
         ttl: Some(3),
         session: Some(Bytes::from_static(b"a/b+c=")),
         name: None,
+        fields: Fields::default(),
     };
     proxy()
         .sends("a ID (\"x-originating-ip\" \"192.0.2.1\" \"X-Originating-Port\" {4}\r\n")
@@ -65,8 +66,20 @@ fn fields_that_are_nil_or_nonsense_say_nothing() {
 }
 
 #[test]
+fn fields_for_upstreams_are_kept_as_they_are() {
+    proxy()
+        .trades("a ID (\"x-forward-realm\" \"a \\\"b\\\"\" \"X-FORWARD-color\" NIL)\r\n", ANSWER)
+        .inspects(|front| {
+            let fields: Vec<_> =
+                front.forwarded().fields.id().map(|(name, value)| (name, value.to_owned())).collect();
+            assert_eq!(fields, [("x-forward-realm".to_owned(), "a \"b\"".to_owned())]);
+        })
+        .check();
+}
+
+#[test]
 fn nobody_else_speaks_for_others() {
-    let id = "a ID (\"x-originating-ip\" \"192.0.2.1\" \"x-proxy-ttl\" \"1\")\r\n";
+    let id = "a ID (\"x-originating-ip\" \"192.0.2.1\" \"x-proxy-ttl\" \"1\" \"x-forward-a\" \"b\")\r\n";
     let nothing = |front: &Front| assert_eq!(front.forwarded(), &Forwarded::default());
     session_with(|s| s.capabilities.push("ID".into())).trades(id, ANSWER).inspects(nothing).check();
     session().trades(id, INVALID).inspects(nothing).check();
@@ -96,7 +109,11 @@ fn what_was_said_in_clear_is_forgotten_inside_tls() {
 
 #[test]
 fn what_our_back_says_our_front_believes() {
+    let mut fields = Fields::default();
+    // printf 'quote="\\"\tplain=a b' | base64
+    fields.read_forward(b"cXVvdGU9IlwiCXBsYWluPWEgYg==");
     let said = Forwarded {
+        fields,
         server: Place { ip: None, port: Some(993) },
         ttl: Some(4),
         session: Some(Bytes::from_static(b"0123456789abcdef")),

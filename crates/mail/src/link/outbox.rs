@@ -1,0 +1,360 @@
+//! What a thread's sockets have to send and to close, gathered until every task that was ready has had its turn.
+//!
+//! A send wakes the process at the other end, and the kernel often lets it run at the end of that very system call. Sends
+//! that go out together cost one such change. Small writes are therefore *posted*: they count as written, as if the
+//! kernel's buffer had taken them. What the stream does not take after all is a *debt*, which the owner is woken to pay
+//! and sees wherever it would have seen a full socket or an error.
+//!
+//! A letter shares the stream that it goes to, so that its descriptor cannot become somebody else's before it is sent.
+//! Only serving threads have an outbox; elsewhere nothing is posted.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use ring::{Job, Outcome, Ring};
+use zeroize::Zeroize as _;
+
+use super::stream::Stream;
+
+/// The longest write that is posted: longer ones are worth a system call of their own.
+const LONGEST: usize = 4096;
+
+/// Letters and closes that go out at once, whoever else may still have something to say.
+const FULL: usize = BATCH as usize;
+
+/// Room that a thread's ring needs.
+pub const BATCH: u32 = 64;
+
+thread_local! {
+    static OUTBOX: RefCell<Option<Outbox>> = const { RefCell::new(None) };
+}
+
+/// A stream, and what it has not taken yet.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) stream: Stream,
+    state: Mutex<State>,
+}
+
+/// What is on the way to a stream.
+#[derive(Debug, Default)]
+enum State {
+    /// Nothing.
+    #[default]
+    Clear,
+    /// A letter in the outbox.
+    Posted,
+    /// It was not taken.
+    Owed(Box<Debt>),
+}
+
+/// What a stream has not taken.
+enum Debt {
+    /// Bytes, perhaps the last ones.
+    Bytes { rest: Vec<u8>, last: bool },
+    /// Anything: it failed.
+    Error(io::Error),
+}
+
+/// What one thread has to send and to close.
+struct Outbox {
+    ring: Ring,
+    letters: Vec<Letter>,
+    closing: Vec<OwnedFd>,
+    /// Empty buffers for letters to come.
+    spare: Vec<Vec<u8>>,
+    /// Wakes [`deliver`].
+    postman: Option<Waker>,
+}
+
+/// All that is to be sent to one stream.
+struct Letter {
+    to: Arc<Account>,
+    bytes: Vec<u8>,
+    then: Then,
+    /// Who is told of a debt.
+    owner: Option<Waker>,
+}
+
+/// What follows a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Nothing,
+    /// The end of what we have to say.
+    Shutdown,
+    /// Its owner is gone.
+    Close,
+}
+
+/// Gathers what this thread's sockets have to send, and sends it by `ring` whenever all tasks have had their turn.
+/// Never ends.
+pub async fn deliver(ring: Ring) {
+    let outbox = Outbox {
+        ring,
+        letters: Vec::with_capacity(FULL),
+        closing: Vec::with_capacity(FULL),
+        spare: Vec::new(),
+        postman: None,
+    };
+    let _closed = Closed;
+    OUTBOX.set(Some(outbox));
+    // The task is woken by the first letter, and takes its turn behind all tasks that were ready by then.
+    poll_fn(|cx| {
+        with(|outbox| outbox.postman = Some(cx.waker().clone()));
+        flush();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// Sends what is left and closes the outbox, when dropped.
+struct Closed;
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        flush();
+        OUTBOX.take();
+    }
+}
+
+/// Takes `bytes` for `account`, unless they are too many or there is no outbox. It must not owe anything.
+pub(super) fn post(account: &Arc<Account>, bytes: &[u8]) -> bool {
+    let posted = bytes.len() <= LONGEST && with(|outbox| outbox.post(account, bytes)).unwrap_or_default();
+    if !posted {
+        if account.is_posted() {
+            flush();
+        }
+        return false;
+    }
+    if with(|outbox| outbox.is_full()).unwrap_or_default() {
+        flush();
+    }
+    true
+}
+
+/// Has the task woken if `account` turns out to owe what is posted now.
+pub(super) fn watch(account: &Arc<Account>, cx: &Context<'_>) {
+    if !account.is_posted() {
+        return;
+    }
+    let before = with(|outbox| {
+        let letter = outbox.letter(account)?;
+        letter.owner.replace(cx.waker().clone())
+    });
+    // Outside of the outbox: with its last waker a task goes, and its sockets come here.
+    drop(before);
+}
+
+/// Lets the end follow what is posted, or owed. `false`: nothing is.
+pub(super) fn end(account: &Arc<Account>) -> bool {
+    if let State::Owed(debt) = &mut *account.state() {
+        return match &mut **debt {
+            Debt::Bytes { last, .. } => {
+                *last = true;
+                true
+            }
+            Debt::Error(_) => false,
+        };
+    }
+    account.is_posted()
+        && with(|outbox| outbox.letter(account).map(|it| it.then = Then::Shutdown)).flatten().is_some()
+}
+
+/// Closes the stream, behind what is posted.
+pub(super) fn close(account: Arc<Account>) {
+    let full = with(|outbox| {
+        if let Some(letter) = outbox.letter(&account) {
+            letter.then = Then::Close;
+        } else {
+            outbox.summon();
+            outbox.close(account);
+        }
+        outbox.is_full()
+    });
+    if full.unwrap_or_default() {
+        flush();
+    }
+}
+
+/// Sends everything now.
+pub(super) fn flush() {
+    // Wakers are used and dropped outside of the outbox: with its last waker a task goes, and its sockets come here.
+    let owners = with(Outbox::flush).unwrap_or_default();
+    for (owner, has_debt) in owners {
+        if has_debt {
+            owner.wake();
+        }
+    }
+}
+
+/// Nothing if there is no outbox on this thread, or it is on its way out.
+fn with<T>(use_it: impl FnOnce(&mut Outbox) -> T) -> Option<T> {
+    OUTBOX.try_with(|outbox| outbox.try_borrow_mut().ok()?.as_mut().map(use_it)).ok().flatten()
+}
+
+impl Account {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, state: Mutex::default() }
+    }
+
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(*self.state(), State::Clear)
+    }
+
+    fn is_posted(&self) -> bool {
+        matches!(*self.state(), State::Posted)
+    }
+
+    /// Sends what is owed; `WouldBlock` if the stream does not take all of it.
+    pub(super) fn pay(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let State::Owed(debt) = &mut *state else { return Ok(()) };
+        let paid = debt.pay(&self.stream);
+        if !paid.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
+            *state = State::Clear;
+        }
+        paid
+    }
+}
+
+impl Debt {
+    fn pay(&mut self, stream: &Stream) -> io::Result<()> {
+        match self {
+            Self::Error(error) => Err(mem::replace(error, io::ErrorKind::BrokenPipe.into())),
+            Self::Bytes { rest, last } => {
+                while !rest.is_empty() {
+                    let n = stream.try_write(rest)?;
+                    rest[..n].zeroize();
+                    rest.drain(..n);
+                }
+                if *last { stream.shutdown() } else { Ok(()) }
+            }
+        }
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if let Self::Bytes { rest, .. } = self {
+            rest.zeroize();
+        }
+    }
+}
+
+impl std::fmt::Debug for Debt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes { rest, .. } => write!(f, "Bytes({})", rest.len()),
+            Self::Error(error) => write!(f, "Error({error})"),
+        }
+    }
+}
+
+impl Outbox {
+    fn is_full(&self) -> bool {
+        self.letters.len() + self.closing.len() >= FULL
+    }
+
+    fn letter(&mut self, account: &Arc<Account>) -> Option<&mut Letter> {
+        self.letters.iter_mut().rev().find(|letter| Arc::ptr_eq(&letter.to, account))
+    }
+
+    /// Appends to the letter that there is: a stream gets one at a time, since a second would follow a first that was
+    /// cut short.
+    fn post(&mut self, account: &Arc<Account>, bytes: &[u8]) -> bool {
+        if let Some(letter) = self.letter(account) {
+            let fits = letter.bytes.len() + bytes.len() <= letter.bytes.capacity();
+            if fits {
+                letter.bytes.extend_from_slice(bytes);
+            }
+            return fits;
+        }
+        *account.state() = State::Posted;
+        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(LONGEST));
+        buffer.extend_from_slice(bytes);
+        self.summon();
+        self.letters.push(Letter {
+            to: Arc::clone(account),
+            bytes: buffer,
+            then: Then::Nothing,
+            owner: None,
+        });
+        true
+    }
+
+    fn close(&mut self, account: Arc<Account>) {
+        let stream = Arc::into_inner(account).map(Account::into_stream);
+        // A stream that cannot be had any more is closed already.
+        let Some(Ok(loose)) = stream.map(Stream::loosen) else { return };
+        self.closing.push(loose.into());
+    }
+
+    /// Calls the postman for the first thing that there is to deliver.
+    fn summon(&self) {
+        if self.letters.is_empty()
+            && self.closing.is_empty()
+            && let Some(postman) = &self.postman
+        {
+            postman.wake_by_ref();
+        }
+    }
+
+    /// Sends and closes everything. Returns whom a letter has concerned, and whether it has become a debt.
+    fn flush(&mut self) -> Vec<(Waker, bool)> {
+        let jobs = self.letters.iter().map(Letter::job).collect();
+        let sent = self.ring.run(jobs);
+        let mut owners = Vec::with_capacity(sent.len());
+        for (letter, sent) in mem::take(&mut self.letters).into_iter().zip(sent) {
+            let Letter { to, mut bytes, then, owner } = letter;
+            let debt = debt(&bytes, then, sent);
+            owners.extend(owner.map(|owner| (owner, debt.is_some())));
+            let has_debt = debt.is_some();
+            *to.state() = debt.map_or(State::Clear, |debt| State::Owed(Box::new(debt)));
+            match then {
+                Then::Shutdown if !has_debt => drop(to.stream.shutdown()),
+                Then::Close => self.close(to),
+                Then::Nothing | Then::Shutdown => {}
+            }
+            // Not all that it has room for: what is behind them was never written.
+            bytes.as_mut_slice().zeroize();
+            bytes.clear();
+            self.spare.push(bytes);
+        }
+        self.spare.truncate(FULL);
+        let closes: Vec<_> = self.closing.drain(..).map(Job::Close).collect();
+        self.ring.run(closes);
+        owners
+    }
+}
+
+impl Letter {
+    fn job(&self) -> Job<'_> {
+        let (to, bytes) = (self.to.stream.descriptor(), &*self.bytes);
+        // The end goes out with the last bytes.
+        Job::Send { to, bytes, more: self.then != Then::Nothing }
+    }
+}
+
+/// What a stream has not taken of `bytes`.
+fn debt(bytes: &[u8], then: Then, sent: Outcome) -> Option<Debt> {
+    let sent = match sent {
+        Ok(n) => n,
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return Some(Debt::Error(error)),
+    };
+    let rest = bytes.get(sent..).filter(|rest| !rest.is_empty())?;
+    Some(Debt::Bytes { rest: rest.to_vec(), last: then == Then::Shutdown })
+}
