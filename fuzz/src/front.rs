@@ -67,7 +67,7 @@ fn converse(stage: &mut Stage<Front>, input: &Input<'_>, cut: Cut, answers: &mut
                         waits = stage.run();
                         continue 'segments;
                     }
-                    Waits::Answer => match answer(answers.below(8)) {
+                    Waits::Answer => match answer(answers.below(9)) {
                         Some(answer) => stage.dialogue.answer(answer),
                         None => {
                             let later = segments[number + 1..].concat();
@@ -98,6 +98,7 @@ fn answer(number: usize) -> Option<LoginAnswer> {
         4 => refused(false, Some("e30="), None),
         5 => LoginAnswer::Failed,
         6 => LoginAnswer::Passed(Bytes::from_static(b"said the upstream\r\n")),
+        7 => LoginAnswer::Limited,
         _ => return None,
     })
 }
