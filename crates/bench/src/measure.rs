@@ -20,6 +20,9 @@ pub(crate) type Sample = BTreeMap<Metric, f64>;
 /// not count as theirs.
 const FIRST: usize = 8;
 
+/// Sessions count as idle after this time of silence.
+const SETTLE: Duration = Duration::from_secs(4);
+
 /// A proxy that has used no CPU for this long has finished what it was doing.
 const QUIET: Duration = Duration::from_millis(100);
 /// It is given this long to come to rest.
@@ -109,6 +112,7 @@ impl Spot<'_> {
         pair.rest()?;
         let base = pair.proxy.memory()?;
         pair.load.order(&Order::Hold { state, sessions })?;
+        pass(SETTLE);
         pair.rest()?;
         let full = pair.proxy.memory()?;
         let idle = pair.idle(self.bench.extent.span)?;

@@ -22,7 +22,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Silence after which a session goes to rest. Long enough for a dialogue between programs never to get there.
-pub const AFTER: Duration = Duration::from_secs(2);
+pub const AFTER: Duration = Duration::from_secs(1);
 
 /// Alarms of those who have woken before that may be listed beside twice as many as there are sleepers.
 const MOST_STALE: usize = 256;
