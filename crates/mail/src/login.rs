@@ -329,7 +329,8 @@ impl Waiting {
     /// Waits until it is time for what the client is to know, if there is anything.
     async fn wait(&mut self) -> Result<Lull, Trouble> {
         let Some((time, settled)) = self.settled.take() else { return Ok(Lull::Over(None)) };
-        if self.can_rest(time) {
+        // Whatever has woken a session is to be looked at before it rests again, or it would be woken for ever.
+        if self.can_rest(time) && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err() {
             self.settled = Some((time, settled));
             return Ok(Lull::Long);
         }
