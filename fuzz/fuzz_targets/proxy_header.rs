@@ -32,9 +32,10 @@ fn check_again(header: &Header) {
     let ends = [&addresses.source, &addresses.destination].map(|party| party.socket_addr());
     let [Some(source), Some(destination)] = ends else { return };
     let endpoints = Endpoints { source, destination };
-    for write in [write_v1, write_v2] {
-        let mut written = BytesMut::new();
-        write(Some(endpoints), &mut written);
+    let (mut v1, mut v2) = (BytesMut::new(), BytesMut::new());
+    write_v1(Some(endpoints), &mut v1);
+    write_v2(Some(endpoints), Some(4), &mut v2);
+    for written in [v1, v2] {
         let Parsed::Done { length, header } = parse(&written) else { panic!("unreadable: {written:?}") };
         assert_eq!(length, written.len());
         let again = header.addresses.expect("addresses were written");

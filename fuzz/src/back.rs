@@ -154,6 +154,7 @@ fn facts(input: &Input<'_>) -> smtp::Facts {
         server: "[2001:db8::1]:25".parse().ok().filter(|_| !unix),
         session: Some(Bytes::from_static(b"s+1")),
         ttl: Some(4),
+        fields: client().fields,
         host: "[UNAVAILABLE]".to_owned(),
         helo: if input.has(5) { Bytes::new() } else { Bytes::from_static(b"c") },
         esmtp: !input.has(4),

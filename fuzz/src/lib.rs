@@ -7,7 +7,9 @@ pub mod back;
 pub mod cut;
 pub mod front;
 pub mod input;
+pub mod line;
 pub mod trace;
 
 pub use back::play_back;
 pub use front::play_front;
+pub use line::read_lines;
