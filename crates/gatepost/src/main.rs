@@ -16,6 +16,7 @@ mod launch;
 mod logs;
 mod lookup;
 mod master;
+mod memory;
 mod notify;
 mod pidfile;
 mod prepare;
@@ -45,10 +46,6 @@ use crate::pidfile::PidFile;
 use crate::prepare::Program;
 use crate::settings::Loaded;
 use crate::start::Reason;
-
-/// Holds many small sessions in less memory than the C library's, and gives back what a flood of them has left.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     if worker::is_worker() {

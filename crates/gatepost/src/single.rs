@@ -19,7 +19,7 @@ use crate::serving::{Serving, reached};
 use crate::signals::{Received, Signals};
 use crate::start::{self, Reason, StartError};
 use crate::watch::Watch;
-use crate::{pidfile, sockets};
+use crate::{memory, pidfile, sockets};
 
 /// The only process.
 struct Single {
@@ -51,6 +51,9 @@ pub(crate) async fn run(
     }
     start::guard_memory(process, &to_log(&logs.main));
     start::introduce(&logs, program.flavour);
+    if let Err(error) = memory::give_back() {
+        logs.main.line(Level::Notice, None, format_args!("the allocator has no thread: {error}"));
+    }
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
     let watch = Watch::new(&configuration.mail);

@@ -17,6 +17,7 @@ use crate::event::{Event, Step};
 use crate::generation::Service;
 use crate::limit::Counted;
 use crate::link::{Link, Loose};
+use crate::log::Log;
 use crate::penalty;
 use crate::preface::{Credit, Prefaced};
 use crate::rest;
@@ -54,41 +55,29 @@ pub enum Turn {
 }
 
 /// Converses with a client until it is authorised, or silent.
-pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result<Turn, Parting> {
+///
+/// Everything but listening is boxed: a client that says nothing holds no room for it.
+pub async fn authorise(mut waiting: Box<Waiting>, teller: &mut Teller) -> Result<Turn, Box<Parting>> {
     loop {
-        match waiting.wait().await? {
-            Lull::Long => return Ok(Turn::Silent(waiting)),
-            Lull::Over(None) => {}
-            Lull::Over(Some(Settled::Granted(granted))) => {
-                let (login, route) = *granted;
-                return Ok(Turn::Authorised(waiting.authorised(login, route)));
-            }
-            Lull::Over(Some(Settled::Answer(answer))) => {
-                waiting.deadline = Instant::now() + waiting.prefaced.service.settings.core.timeout;
-                waiting.front.answer(answer);
+        if waiting.settled.is_some() {
+            match Box::pin(waiting.wait()).await? {
+                None => return Ok(Turn::Silent(waiting)),
+                Some(Settled::Granted(granted)) => return Ok(waiting.authorised(*granted)),
+                Some(Settled::Answer(answer)) => waiting.tell(answer),
             }
         }
-        let login = match waiting.hear(teller).await? {
+        match waiting.hear(teller).await? {
             None => return Ok(Turn::Silent(waiting)),
-            Some(Said::Question(login)) => login,
-            Some(Said::Tls) => {
-                waiting = Box::pin(waiting.secure(teller)).await?;
-                continue;
+            Some(Said::Question(login)) => {
+                if let Some(granted) = Box::pin(waiting.judge(login, teller)).await? {
+                    return Ok(waiting.authorised(granted));
+                }
             }
+            Some(Said::Tls) => waiting = Box::pin(waiting.secure(teller)).await?,
             Some(Said::Closed) => {
-                return Err(Parting {
-                    trouble: Trouble::ClientGone,
-                    word: Word::Sent(waiting.prefaced.link),
-                });
+                let word = Word::Sent(waiting.prefaced.link);
+                return Err(Box::new(Parting { trouble: Trouble::ClientGone, word }));
             }
-        };
-        if !waiting.believe(teller) {
-            waiting.front.answer(LoginAnswer::Failed);
-            continue;
-        }
-        let verdict = waiting.ask(&login, teller).await?;
-        if let Some((login, route)) = waiting.settle(verdict, login, teller) {
-            return Ok(Turn::Authorised(waiting.authorised(login, route)));
         }
     }
 }
@@ -113,7 +102,6 @@ pub struct Greeted {
     client: ClientAddr,
     service: Arc<Service>,
     credit: Credit,
-    counted: Counted,
     salt: Salt,
     deadline: Instant,
 }
@@ -127,26 +115,28 @@ enum Settled {
     Answer(LoginAnswer),
 }
 
-/// How a time of waiting ended.
-#[derive(Debug)]
-enum Lull {
-    /// It is over; the client may know this.
-    Over(Option<Settled>),
-    /// It is so long that the session may rest.
-    Long,
-}
-
 impl Greeted {
     /// The descriptor of its link.
     pub fn resting(&self) -> BorrowedFd<'_> {
         self.link.as_fd()
     }
 
+    /// Where it comes from.
+    pub fn client(&self) -> ClientAddr {
+        self.client
+    }
+
+    /// Where its session is told.
+    pub fn log(&self) -> Arc<Log> {
+        Arc::clone(self.service.log.of(self.client))
+    }
+
     /// Takes up the dialogue behind its greeting.
     pub fn waiting(self) -> Box<Waiting> {
-        let Self { link, client, service, credit, counted, salt, deadline } = self;
+        let Self { link, client, service, credit, salt, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
         let (link, forwarded, input) = (Link::from(link), Forwarded::default(), BytesMut::new());
+        let counted = Counted::default();
         let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
         let mut waiting = Waiting::new(prefaced, salt, deadline);
         let _ = waiting.front.step(&mut BytesMut::new(), &mut BytesMut::new());
@@ -189,24 +179,35 @@ impl Waiting {
     }
 
     /// What is left of it, at rest, if it has only been greeted and nothing is known of it but its address.
-    pub fn greeted(mut self: Box<Self>) -> Result<Greeted, Box<Self>> {
-        let Prefaced { client, secured, forwarded, .. } = &self.prefaced;
+    pub fn greeted(mut self: Box<Self>, teller: &Teller) -> Result<Greeted, Box<Self>> {
+        let Prefaced { client, secured, forwarded, service, counted, .. } = &self.prefaced;
         let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
-        if known || *forwarded != Forwarded::default() || !self.front.greeted_only() {
+        let told = !teller.is_new(service.log.of(client.addr), client.addr);
+        if known
+            || told
+            || !counted.is_empty()
+            || *forwarded != Forwarded::default()
+            || !self.front.greeted_only()
+        {
             return Err(self);
         }
         let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
         let Self { prefaced, salt, deadline, .. } = *self;
-        let Prefaced { client, service, credit, counted, .. } = prefaced;
-        Ok(Greeted { link, client: client.addr, service, credit, counted, salt, deadline })
+        let Prefaced { client, service, credit, .. } = prefaced;
+        Ok(Greeted { link, client: client.addr, service, credit, salt, deadline })
     }
 
-    /// Whether the session can rest until `until`: it holds nothing, and would not be woken at once.
-    fn can_rest(&self, until: Instant) -> bool {
+    /// Whether the session may rest until `until` if its client stays silent: it holds nothing, and would not be woken
+    /// at once.
+    fn may_rest(&self, until: Instant) -> bool {
         self.input.is_empty()
-            && self.prefaced.link.is_quiet()
             && rest::is_possible()
             && until.saturating_duration_since(Instant::now()) > rest::AFTER
+    }
+
+    /// Whether it can, now that all that it has said should be sent.
+    fn can_rest(&self, until: Instant) -> bool {
+        self.may_rest(until) && self.prefaced.link.is_quiet()
     }
 
     /// Converses until there is a login or an end; `None` if it cannot be told when there will be.
@@ -232,7 +233,7 @@ impl Waiting {
             if let Some(said) = speak(link, front, input, note).await? {
                 return Ok(Some(said));
             }
-            if self.can_rest(self.deadline)
+            if self.may_rest(self.deadline)
                 && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err()
                 && self.can_rest(self.deadline)
             {
@@ -283,6 +284,16 @@ impl Waiting {
         goes_on
     }
 
+    /// What the authority thinks of `login`: given back with its route if the client is let in at once.
+    async fn judge(&mut self, login: Login, teller: &mut Teller) -> Result<Option<(Login, Route)>, Trouble> {
+        if !self.believe(teller) {
+            self.front.answer(LoginAnswer::Failed);
+            return Ok(None);
+        }
+        let verdict = self.ask(&login, teller).await?;
+        Ok(self.settle(verdict, login, teller))
+    }
+
     /// Asks the authority, unless the client goes away meanwhile: nobody is logged in who is not there.
     async fn ask(&mut self, login: &Login, teller: &mut Teller) -> Result<Verdict, Trouble> {
         teller.begin(Action::HttpAuth);
@@ -326,26 +337,34 @@ impl Waiting {
         None
     }
 
-    /// Waits until it is time for what the client is to know, if there is anything.
-    async fn wait(&mut self) -> Result<Lull, Trouble> {
-        let Some((time, settled)) = self.settled.take() else { return Ok(Lull::Over(None)) };
-        // Whatever has woken a session is to be looked at before it rests again, or it would be woken for ever.
-        if self.can_rest(time) && timeout(rest::AFTER, self.prefaced.link.readable()).await.is_err() {
-            self.settled = Some((time, settled));
-            return Ok(Lull::Long);
-        }
-        if time > Instant::now() {
+    /// Waits until it is time for what the client is to know; `None` if that is so far away that the session may rest.
+    async fn wait(&mut self) -> Result<Option<Settled>, Trouble> {
+        while let Some((time, _)) = self.settled {
+            let now = Instant::now();
+            if time <= now {
+                return Ok(self.settled.take().map(|(_, settled)| settled));
+            }
+            let awake = if self.may_rest(time) { time.min(now + rest::AFTER) } else { time };
             tokio::select! {
-                () = sleep_until(time) => {}
+                () = sleep_until(awake) => {}
+                // Also after a rest: what has ended it shows here.
                 () = hang_up(&mut self.prefaced.link, &mut self.input) => return Err(Trouble::ClientGone),
             }
+            if self.can_rest(time) {
+                break;
+            }
         }
-        Ok(Lull::Over(Some(settled)))
+        Ok(None)
     }
 
-    fn authorised(self: Box<Self>, login: Login, route: Route) -> Box<Authorised> {
+    fn tell(&mut self, answer: LoginAnswer) {
+        self.deadline = Instant::now() + self.prefaced.service.settings.core.timeout;
+        self.front.answer(answer);
+    }
+
+    fn authorised(self: Box<Self>, (login, route): (Login, Route)) -> Turn {
         let Self { prefaced, front, input, .. } = *self;
-        Box::new(Authorised { prefaced, front, input, login, route })
+        Turn::Authorised(Box::new(Authorised { prefaced, front, input, login, route }))
     }
 }
 

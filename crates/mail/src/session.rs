@@ -22,7 +22,7 @@ use crate::rest::{self, Sleeper};
 use crate::serve::{Order, Presence};
 use crate::settings::Door;
 use crate::slots::Slot;
-use crate::teller::{Action, Origin, Teller};
+use crate::teller::{Action, Teller};
 use crate::trouble::{Call, Trouble};
 use crate::{login, preface, upstream};
 
@@ -52,6 +52,13 @@ pub struct Accepted {
 /// What a session holds from its first to its last moment.
 #[derive(Debug)]
 struct Held {
+    teller: Teller,
+    ties: Ties,
+}
+
+/// What ties a session to those around it.
+#[derive(Debug)]
+struct Ties {
     orders: watch::Receiver<Order>,
     slot: Slot,
     _presence: Presence,
@@ -100,9 +107,9 @@ impl From<Limited> for Parting {
     }
 }
 
-impl From<Box<Self>> for Parting {
-    fn from(parting: Box<Self>) -> Self {
-        *parting
+impl From<Trouble> for Box<Parting> {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(trouble.into())
     }
 }
 
@@ -117,57 +124,51 @@ impl Word {
 }
 
 /// Serves one client from its first byte to its last.
-pub async fn run(accepted: Accepted) {
-    let Accepted { link, client, server, door, connection, service, slot, orders, presence } = accepted;
-    let held = Held { orders, slot, _presence: presence };
-    let mut teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
-    teller.tell_while(Action::Initializing, &Event::Connected);
-    // What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no
-    // room for it.
-    match Box::pin(preface::complete(link, client, door, service, &mut teller)).await {
-        Ok(prefaced) => {
-            let waiting = Waiting::greet(prefaced);
-            Attempt { waiting, teller, held }.go_on().await;
-        }
-        Err(parting) => parting.say(&mut teller).await,
+///
+/// What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no room
+/// for it.
+pub async fn run(accepted: Box<Accepted>) {
+    if let Some(attempt) = Box::pin(Attempt::begin(accepted)).await {
+        attempt.go_on().await;
     }
 }
 
 impl Parting {
-    async fn say(self, teller: &mut Teller) {
+    async fn say(self, teller: &Teller) {
         teller.tell(&Event::Trouble(&self.trouble));
-        Box::pin(self.word.say()).await;
+        self.word.say().await;
     }
 }
 
 /// A session whose client is not logged in yet.
 struct Attempt {
     waiting: Box<Waiting>,
-    teller: Teller,
-    held: Held,
+    held: Box<Held>,
 }
 
 impl Attempt {
-    /// From the greeting, or where it was before it rested, to a session with an upstream.
-    async fn go_on(mut self) {
-        let connected = match login::authorise(self.waiting, &mut self.teller).await {
-            Ok(Turn::Authorised(authorised)) => match limit::admit(authorised, &self.teller) {
-                Ok(admitted) => {
-                    Box::pin(upstream::open(admitted, self.held.slot.all(), &mut self.teller)).await
-                }
-                Err(limited) => Err(limited.into()),
-            },
-            Ok(Turn::Silent(waiting)) => return Self { waiting, ..self }.rest(),
-            Err(parting) => Err(parting),
-        };
-        match connected {
-            // The relay is a task of its own: what the login needed is freed when this one ends.
-            Ok(connected) => {
-                self.teller.begin(Action::None);
-                self.teller.tell(&Event::LoggedIn);
-                drop(tokio::spawn(Proxied { connected, teller: self.teller, held: self.held }.run()));
+    /// From accept to the greeting.
+    async fn begin(accepted: Box<Accepted>) -> Option<Self> {
+        let Accepted { link, client, server, door, connection, service, slot, orders, presence } = *accepted;
+        let teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
+        let mut held = Box::new(Held { teller, ties: Ties { orders, slot, _presence: presence } });
+        held.teller.tell_while(Action::Initializing, &Event::Connected);
+        match preface::complete(link, client, door, service, &mut held.teller).await {
+            Ok(prefaced) => Some(Self { waiting: Waiting::greet(prefaced), held }),
+            Err(parting) => {
+                parting.say(&held.teller).await;
+                None
             }
-            Err(parting) => parting.say(&mut self.teller).await,
+        }
+    }
+
+    /// From the greeting, or where it was before it rested, to a session with an upstream.
+    async fn go_on(self) {
+        let Self { waiting, mut held } = self;
+        match login::authorise(waiting, &mut held.teller).await {
+            Ok(Turn::Authorised(authorised)) => Box::pin(log_in(authorised, held)).await,
+            Ok(Turn::Silent(waiting)) => Self { waiting, held }.rest(),
+            Err(parting) => Box::pin(parting.say(&held.teller)).await,
         }
     }
 
@@ -175,15 +176,10 @@ impl Attempt {
     fn rest(mut self) {
         let until = self.waiting.until();
         if let Err(source) = self.waiting.link().rest() {
-            return unrested(&self.teller, source);
+            return unrested(&self.held.teller, source);
         }
-        self.teller.settle();
-        let Self { waiting, teller, held } = self;
-        let sleeper: Box<dyn Sleeper> = match waiting.greeted() {
-            Ok(greeted) => Box::new(Newcomer { greeted, teller: teller.into_origin(), held }),
-            Err(waiting) => Box::new(Self { waiting, teller, held }),
-        };
-        rest::begin(sleeper, until);
+        self.held.teller.settle();
+        rest::begin(Newcomer::reduce(self), until);
     }
 }
 
@@ -199,7 +195,7 @@ impl Sleeper for Attempt {
     fn wake(mut self: Box<Self>) {
         match self.waiting.link().wake() {
             Ok(()) => drop(tokio::spawn(self.go_on())),
-            Err(source) => unrested(&self.teller, source),
+            Err(source) => unrested(&self.held.teller, source),
         }
     }
 }
@@ -207,8 +203,24 @@ impl Sleeper for Attempt {
 /// A session at rest of which there is nothing to be known but where it came from.
 struct Newcomer {
     greeted: Greeted,
-    teller: Origin,
-    held: Held,
+    connection: u64,
+    server: Endpoint,
+    ties: Ties,
+}
+
+impl Newcomer {
+    /// As much of `attempt` as has to be kept.
+    fn reduce(attempt: Attempt) -> Box<dyn Sleeper> {
+        let Attempt { waiting, held } = attempt;
+        match waiting.greeted(&held.teller) {
+            Ok(greeted) => {
+                let Held { teller, ties } = *held;
+                let (connection, server) = teller.into_origin();
+                Box::new(Self { greeted, connection, server, ties })
+            }
+            Err(waiting) => Box::new(Attempt { waiting, held }),
+        }
+    }
 }
 
 impl Sleeper for Newcomer {
@@ -221,8 +233,11 @@ impl Sleeper for Newcomer {
     }
 
     fn wake(self: Box<Self>) {
-        let Self { greeted, teller, held } = *self;
-        Box::new(Attempt { waiting: greeted.waiting(), teller: teller.into(), held }).wake();
+        let Self { greeted, connection, server, ties } = *self;
+        let mut teller = Teller::new(greeted.log(), connection, greeted.client(), server);
+        teller.resume(Action::Greeting);
+        let held = Box::new(Held { teller, ties });
+        Box::new(Attempt { waiting: greeted.waiting(), held }).wake();
     }
 }
 
@@ -231,11 +246,27 @@ fn unrested(teller: &Teller, source: io::Error) {
     teller.tell(&Event::Trouble(&Trouble::Client { call: Call::Recv, source }));
 }
 
+/// From a client that is authorised to a session with an upstream.
+async fn log_in(authorised: Box<Authorised>, mut held: Box<Held>) {
+    let connected = match limit::admit(authorised, &held.teller) {
+        Ok(admitted) => upstream::open(admitted, held.ties.slot.all(), &mut held.teller).await,
+        Err(limited) => Err(*limited),
+    };
+    match connected {
+        // The relay is a task of its own: what the login needed is freed when this one ends.
+        Ok(connected) => {
+            held.teller.begin(Action::None);
+            held.teller.tell(&Event::LoggedIn);
+            drop(tokio::spawn(Proxied { connected, held }.run()));
+        }
+        Err(parting) => parting.say(&held.teller).await,
+    }
+}
+
 /// A session with an upstream.
 struct Proxied {
     connected: Connected,
-    teller: Teller,
-    held: Held,
+    held: Box<Held>,
 }
 
 impl Proxied {
@@ -245,43 +276,44 @@ impl Proxied {
     #[expect(clippy::manual_async_fn, reason = "the future captures its argument, and does not copy it")]
     fn run(mut self) -> impl Future<Output = ()> + Send {
         async move {
+            let Held { teller, ties } = &mut *self.held;
             let ended = tokio::select! {
                 ended = self.connected.relay.run() => ended,
-                Ok(_) = self.held.orders.wait_for(|order| *order >= Order::Cut) => {
+                Ok(_) = ties.orders.wait_for(|order| *order >= Order::Cut) => {
                     let trouble = Trouble::ShutdownTimeout;
-                    self.teller.tell_while(Action::Proxying, &Event::Trouble(&trouble));
+                    teller.tell_while(Action::Proxying, &Event::Trouble(&trouble));
                     return;
                 }
             };
             if matches!(ended, Ok(Stop::Silence)) {
                 self.rest();
-            } else if self.is_done(ended) {
-                self.teller.tell(&Event::Done);
+            } else if is_done(ended, teller) {
+                teller.tell(&Event::Done);
                 Box::pin(farewell(self.connected.relay.into_client())).await;
             }
         }
     }
 
-    /// Whether the relay has done its work; if not, what was in its way is told.
-    fn is_done(&self, ended: Result<Stop, relay::Broken>) -> bool {
-        ended.map_or_else(
-            |broken| {
-                self.teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
-                broken.done
-            },
-            |_| true,
-        )
-    }
-
     /// Rests until one of the sides speaks, its time has come or an order is given.
     fn rest(mut self) {
         if let Err(source) = self.connected.relay.rest() {
-            return unrested(&self.teller, source);
+            return unrested(&self.held.teller, source);
         }
-        self.teller.settle();
+        self.held.teller.settle();
         let until = self.connected.relay.deadline();
         rest::begin(Box::new(self), until);
     }
+}
+
+/// Whether a relay has done its work; if not, what was in its way is told.
+fn is_done(ended: Result<Stop, relay::Broken>, teller: &Teller) -> bool {
+    ended.map_or_else(
+        |broken| {
+            teller.tell_while(broken.action, &Event::Trouble(&broken.trouble));
+            broken.done
+        },
+        |_| true,
+    )
 }
 
 impl Sleeper for Proxied {
@@ -290,13 +322,13 @@ impl Sleeper for Proxied {
     }
 
     fn is_called(&self) -> bool {
-        *self.held.orders.borrow() >= Order::Cut
+        *self.held.ties.orders.borrow() >= Order::Cut
     }
 
     fn wake(mut self: Box<Self>) {
         match self.connected.relay.wake() {
             Ok(()) => drop(tokio::spawn(self.run())),
-            Err(source) => unrested(&self.teller, source),
+            Err(source) => unrested(&self.held.teller, source),
         }
     }
 }

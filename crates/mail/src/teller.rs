@@ -119,32 +119,26 @@ pub struct Teller {
     pub upstream: Option<Endpoint>,
 }
 
-/// What there is to know of a session that was only greeted.
-#[derive(Debug)]
-pub struct Origin {
-    log: Arc<Log>,
-    connection: u64,
-    client: ClientAddr,
-    server: Endpoint,
-}
-
-impl From<Origin> for Teller {
-    fn from(Origin { log, connection, client, server }: Origin) -> Self {
-        Self { action: Action::Greeting, ..Self::new(log, connection, client, server) }
-    }
-}
-
 impl Teller {
-    /// All that is left of it when nothing is known but where the session came from.
-    pub fn into_origin(self) -> Origin {
-        let Self { log, connection, client, server, .. } = self;
-        Origin { log, connection, client, server }
-    }
-
     /// The log of the session that came in as number `connection`.
     pub fn new(log: Arc<Log>, connection: u64, client: ClientAddr, server: Endpoint) -> Self {
         let action = Action::None;
         Self { log, connection, client, server, action, starttls: false, login: None, upstream: None }
+    }
+
+    /// The session's number and the address that it came to.
+    pub fn into_origin(self) -> (u64, Endpoint) {
+        (self.connection, self.server)
+    }
+
+    /// Whether it knows nothing of the session but that it came from `client` and is told to `log`.
+    pub fn is_new(&self, log: &Arc<Log>, client: ClientAddr) -> bool {
+        Arc::ptr_eq(&self.log, log) && self.client == client && !self.starttls && self.login.is_none()
+    }
+
+    /// The session does `action` as before a rest.
+    pub fn resume(&mut self, action: Action) {
+        self.action = action;
     }
 
     /// Keeps nothing in memory beyond what it needs: the name of a user may be a part of something larger.

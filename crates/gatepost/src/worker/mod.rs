@@ -38,7 +38,7 @@ use crate::serving::Serving;
 use crate::signals::{Received, Signals};
 use crate::start::{OpenLogs, Reason, StartError};
 use crate::ticket_keys::TicketKey;
-use crate::{console, logs};
+use crate::{console, logs, memory};
 
 /// Set in the environment of the worker.
 pub(crate) const MARK: &str = "GATEPOST_WORKER";
@@ -167,6 +167,9 @@ impl Worker {
             logs.main.line(level, None, message);
         }
         dropped.inspect_err(|fatal| logs.main.line(Level::Emerg, None, Reason(fatal)))?;
+        if let Err(error) = memory::give_back() {
+            logs.main.line(Level::Notice, None, format_args!("the allocator has no thread: {error}"));
+        }
         logs.logs.survive_panic(&logs.main);
         let (to_master, outbox) = mpsc::unbounded_channel();
         tokio::spawn(send_all(sender, outbox));

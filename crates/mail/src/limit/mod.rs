@@ -46,6 +46,13 @@ struct Limit {
 #[derive(Debug, Default)]
 pub struct Counted(Vec<Hold>);
 
+impl Counted {
+    /// Whether no zone does.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A limit that is reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("limiting connections{} by zone \"{zone}\"", if *.dry_run { ", dry run," } else { "" })]

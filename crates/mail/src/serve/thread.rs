@@ -237,7 +237,7 @@ impl Arrival {
 impl Visit {
     fn begin(self, link: Link) {
         let (door, server) = door(&link, &self.listen);
-        tokio::spawn(session::run(Accepted {
+        tokio::spawn(session::run(Box::new(Accepted {
             link,
             client: self.client,
             server,
@@ -247,7 +247,7 @@ impl Visit {
             slot: self.slot,
             orders: self.running.orders.subscribe(),
             presence: self.presence,
-        }));
+        })));
     }
 }
 

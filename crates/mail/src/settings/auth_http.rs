@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use conf::{Args, Count, Directive, Fault, List, Setting, Word, doc};
-use http::{HeaderName, HeaderValue};
 
 use crate::address::Target;
 use crate::address::written::{self, Host, Malformed};
@@ -96,10 +95,25 @@ enum AuthHttpMistake {
 fn header(block: &mut AuthHttpBlock, args: &Args<'_>) -> Result<(), Fault> {
     let [name, value] = args.words() else { return Err(args.invalid_value()) };
     let invalid = |word: &Word| Fault::own(AuthHttpMistake::Header(word.clone()), args.at());
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name))?;
-    HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid(value))?;
+    if !is_header_name(name.as_bytes()) {
+        return Err(invalid(name));
+    }
+    if !is_header_value(value.as_bytes()) {
+        return Err(invalid(value));
+    }
     block.headers.push((args.text(name)?.to_owned(), args.text(value)?.to_owned()));
     Ok(())
+}
+
+/// A token (RFC 9110, section 5.1).
+fn is_header_name(name: &[u8]) -> bool {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_token)
+}
+
+/// Anything but control bytes, of which a tab is none here (RFC 9110, section 5.5).
+fn is_header_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 fn urls(args: &Args<'_>) -> Result<Vec<AuthUrl>, Fault> {
@@ -197,6 +211,22 @@ mod tests {
             ("host/a:b", "false host:80 host /a:b"),
         ] {
             assert_eq!(url(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_has_a_token_for_a_name_and_a_value_without_control_bytes() {
+        for name in ["X-Key", "x_1", "!#$%&'*+-.^_`|~"] {
+            assert!(is_header_name(name.as_bytes()), "{name:?}");
+        }
+        for name in ["", "X:", "X Key", "X\n", "(x)", "x\u{e9}"] {
+            assert!(!is_header_name(name.as_bytes()), "{name:?}");
+        }
+        for value in ["", " a\tb ", "\u{e9}", "a:b"] {
+            assert!(is_header_value(value.as_bytes()), "{value:?}");
+        }
+        for value in ["a\r\nX: y", "a\n", "\0", "\u{7f}"] {
+            assert!(!is_header_value(value.as_bytes()), "{value:?}");
         }
     }
 

@@ -18,6 +18,9 @@ pub const LONGEST_TEXT: usize = 1024;
 /// Longest `Auth-Wait` that is kept; a larger number means this.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
+/// The longest of the names that mean something.
+const LONGEST_NAME: usize = "auth-server-name".len();
+
 /// The headers of one answer that mean something. Values are never unescaped.
 ///
 /// Of a repeated header the last one counts; only a refusal is not taken back by a later `Auth-Status: OK`.
@@ -125,7 +128,13 @@ impl Answer {
     pub fn new<'a>(http_status: u16, headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut answer = Self { http_status, ..Self::default() };
         for (name, value) in headers {
-            answer.take(&name.to_ascii_lowercase(), trim_spaces(value));
+            let mut lower_case = [0; LONGEST_NAME];
+            // A longer name is none of ours.
+            if let Some(lower_case) = lower_case.get_mut(..name.len()) {
+                lower_case.copy_from_slice(name);
+                lower_case.make_ascii_lowercase();
+                answer.take(lower_case, trim_spaces(value));
+            }
         }
         answer
     }

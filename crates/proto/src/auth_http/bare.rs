@@ -1,12 +1,15 @@
 //! Answers without a status line: header lines from the first byte, as simple auth servers send them.
 //!
-//! The originals read them, and an HTTP library hands them over as the body of an HTTP/0.9 answer.
+//! The originals read them; to an HTTP library they would be the body of an HTTP/0.9 answer.
 
 use memchr::memchr;
 use thiserror::Error;
 
 /// A header as it was received: name and value.
 type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// Headers of a usual answer; more are no harm.
+const USUAL: usize = 16;
 
 /// Why there are no headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -31,7 +34,7 @@ pub enum BareError {
 /// Gentler than the originals in one thing: a header with another printable name is skipped, since it cannot be
 /// one of ours. Control and 8-bit bytes in a name, a CR inside a line and folded lines make the answer invalid.
 pub fn parse_bare(mut input: &[u8]) -> Result<Vec<Pair<'_>>, BareError> {
-    let mut headers = Vec::new();
+    let mut headers = Vec::with_capacity(USUAL);
     while let Some(end) = memchr(b'\n', input) {
         let line = &input[..end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -55,10 +58,13 @@ fn parse_header(line: &[u8]) -> Result<Option<Pair<'_>>, BareError> {
     };
     // A space before the colon must not hide a header from us: `Auth-Status : no` is a refusal.
     let name = trim_spaces(name);
-    if !name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-        return Err(BareError::Invalid);
+    if is_plain(name) {
+        Ok(Some((name, trim_spaces(value))))
+    } else if name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        Ok(None)
+    } else {
+        Err(BareError::Invalid)
     }
-    Ok(is_plain(name).then(|| (name, trim_spaces(value))))
 }
 
 fn is_plain(name: &[u8]) -> bool {

@@ -1,6 +1,9 @@
 //! The headers of a request to an auth server.
 
-use crate::{Envelope, Login, Method, Protocol, Secret};
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::{Envelope, Login, Method, Protocol};
 
 /// All that an auth server is told about a login.
 #[derive(Debug, Clone, Copy)]
@@ -83,23 +86,79 @@ pub struct Certificate {
 }
 
 /// One header line to send.
-#[derive(Debug, PartialEq, Eq)]
+///
+/// Passwords and keys are among the values: they are lent until the line is written, and never printed.
 pub struct Header<'a> {
-    /// The name in the letter case to send.
-    pub name: &'a str,
-    /// The value, possibly empty. No byte below 0x20 and no 0x7F is in it.
+    name: &'a str,
+    value: Cow<'a, [u8]>,
+    encoding: Encoding,
+}
+
+/// What becomes of the bytes of a value.
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    /// The auth server unescapes it: user, password, certificate.
     ///
-    /// Passwords and keys are among the values, so all of them are kept as such.
-    pub value: Secret,
+    /// As the originals, and 0x7F too: they send it raw, but RFC 9110 (section 5.5) does not allow it.
+    Escaped,
+    /// The auth server takes it as it is.
+    ///
+    /// The originals send control bytes in it raw. Ours cannot: a client chooses some of these values, and none
+    /// of its bytes may end the line or upset an HTTP parser. What a header cannot hold becomes `%XX`; `%`
+    /// itself and 8-bit bytes stay as they are.
+    Raw,
+}
+
+impl Encoding {
+    /// Whether `byte` goes out as `%XX`.
+    fn is_special(self, byte: u8) -> bool {
+        match self {
+            Self::Escaped => byte <= b' ' || byte == b'%' || byte == 0x7f,
+            Self::Raw => byte < b' ' || byte == 0x7f,
+        }
+    }
+}
+
+impl Header<'_> {
+    /// How many bytes [`write`](Self::write) appends.
+    pub fn written_len(&self) -> usize {
+        let specials = self.value.iter().filter(|&&byte| self.encoding.is_special(byte)).count();
+        self.name.len() + self.value.len() + 2 * specials + ": \r\n".len()
+    }
+
+    /// Appends the line and its end: the name in the letter case of the originals, a space even before an empty
+    /// value, and no byte below 0x20 and no 0x7F in the value.
+    ///
+    /// A vector that has to move for it leaves a copy of its secrets behind; see [`written_len`](Self::written_len).
+    pub fn write(&self, head: &mut Vec<u8>) {
+        head.extend_from_slice(self.name.as_bytes());
+        head.extend_from_slice(b": ");
+        for piece in self.value.split_inclusive(|&byte| self.encoding.is_special(byte)) {
+            match piece {
+                [plain @ .., last] if self.encoding.is_special(*last) => {
+                    head.extend_from_slice(plain);
+                    head.extend_from_slice(&percent(*last));
+                }
+                plain => head.extend_from_slice(plain),
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+    }
+}
+
+impl fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Request<'a> {
     /// The header lines behind `Host`, in order.
     pub fn headers(&self) -> Vec<Header<'a>> {
-        let mut lines = Lines(Vec::with_capacity(32));
+        let mut lines = Lines(Vec::with_capacity(16));
         lines.login(self.login);
         lines.raw("Auth-Protocol", self.protocol.name());
-        lines.raw("Auth-Login-Attempt", self.login.attempt.to_string());
+        lines.number("Auth-Login-Attempt", self.login.attempt);
         lines.raw("Client-IP", self.client);
         if let Some(host) = self.client_host {
             lines.raw("Client-Host", host);
@@ -126,7 +185,7 @@ impl<'a> Request<'a> {
 struct Lines<'a>(Vec<Header<'a>>);
 
 impl<'a> Lines<'a> {
-    fn login(&mut self, login: &Login) {
+    fn login(&mut self, login: &'a Login) {
         let credentials = &login.credentials;
         self.raw("Auth-Method", credentials.method.name());
         self.escaped("Auth-User", &credentials.user);
@@ -138,20 +197,20 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn proxied(&mut self, proxied: &Proxied) {
+    fn proxied(&mut self, proxied: &'a Proxied) {
         self.raw("Proxy-Protocol-Addr", &proxied.source);
-        self.raw("Proxy-Protocol-Port", proxied.source_port.to_string());
+        self.number("Proxy-Protocol-Port", proxied.source_port);
         self.raw("Proxy-Protocol-Server-Addr", &proxied.destination);
-        self.raw("Proxy-Protocol-Server-Port", proxied.destination_port.to_string());
+        self.number("Proxy-Protocol-Server-Port", proxied.destination_port);
     }
 
-    fn envelope(&mut self, helo: &[u8], envelope: &Envelope) {
+    fn envelope(&mut self, helo: &'a [u8], envelope: &'a Envelope) {
         self.raw("Auth-SMTP-Helo", helo);
         self.raw("Auth-SMTP-From", &envelope.mail);
         self.raw("Auth-SMTP-To", &envelope.rcpt);
     }
 
-    fn tls(&mut self, tls: &Tls) {
+    fn tls(&mut self, tls: &'a Tls) {
         self.raw("Auth-SSL", "on");
         self.raw("Auth-SSL-Protocol", &tls.protocol);
         self.raw("Auth-SSL-Cipher", &tls.cipher);
@@ -162,14 +221,17 @@ impl<'a> Lines<'a> {
         match &verification.result {
             Verify::Success => self.raw("Auth-SSL-Verify", "SUCCESS"),
             Verify::None => self.raw("Auth-SSL-Verify", "NONE"),
-            Verify::Failed(reason) => self.raw("Auth-SSL-Verify", format!("FAILED:{reason}")),
+            Verify::Failed(reason) => {
+                let value = format!("FAILED:{reason}").into_bytes();
+                self.push("Auth-SSL-Verify", value.into(), Encoding::Raw);
+            }
         }
         if let Some(certificate) = &verification.certificate {
             self.certificate(certificate);
         }
     }
 
-    fn certificate(&mut self, certificate: &Certificate) {
+    fn certificate(&mut self, certificate: &'a Certificate) {
         self.raw("Auth-SSL-Subject", &certificate.subject);
         self.raw("Auth-SSL-Issuer", &certificate.issuer);
         self.raw("Auth-SSL-Serial", &certificate.serial);
@@ -179,40 +241,26 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// A value that the auth server unescapes: user, password, certificate.
-    ///
-    /// As the originals, and 0x7F too: they send it raw, but RFC 9110 (section 5.5) does not allow it.
-    fn escaped(&mut self, name: &'a str, value: &[u8]) {
-        self.push(name, value, |byte| byte <= b' ' || byte == b'%' || byte == 0x7f);
+    fn escaped(&mut self, name: &'a str, value: &'a [u8]) {
+        self.push(name, value.into(), Encoding::Escaped);
     }
 
-    /// A value that the auth server takes as it is.
-    ///
-    /// The originals send control bytes in it raw. Ours cannot: a client chooses some of these values, and none
-    /// of its bytes may end the line or upset an HTTP parser. What a header cannot hold becomes `%XX`; `%`
-    /// itself and 8-bit bytes stay as they are.
-    fn raw(&mut self, name: &'a str, value: impl AsRef<[u8]>) {
-        self.push(name, value.as_ref(), |byte| byte < b' ' || byte == 0x7f);
+    fn raw<V: AsRef<[u8]> + ?Sized>(&mut self, name: &'a str, value: &'a V) {
+        self.push(name, value.as_ref().into(), Encoding::Raw);
     }
 
-    fn push(&mut self, name: &'a str, value: &[u8], is_special: fn(u8) -> bool) {
-        self.0.push(Header { name, value: Secret::new(percent_encode(value, is_special)) });
+    fn number(&mut self, name: &'a str, value: impl Into<u64>) {
+        self.push(name, value.into().to_string().into_bytes().into(), Encoding::Raw);
+    }
+
+    fn push(&mut self, name: &'a str, value: Cow<'a, [u8]>, encoding: Encoding) {
+        self.0.push(Header { name, value, encoding });
     }
 }
 
-/// Writes special bytes as `%XX`. The result is allocated once, so that no copy of a secret is left behind.
-fn percent_encode(value: &[u8], is_special: fn(u8) -> bool) -> Vec<u8> {
+fn percent(byte: u8) -> [u8; 3] {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let specials = value.iter().filter(|&&byte| is_special(byte)).count();
-    let mut encoded = Vec::with_capacity(value.len() + 2 * specials);
-    for &byte in value {
-        if is_special(byte) {
-            encoded.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        } else {
-            encoded.push(byte);
-        }
-    }
-    encoded
+    [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
 #[cfg(test)]
@@ -234,10 +282,18 @@ mod tests {
         }
     }
 
-    /// The lines as they go over the wire, bytes as Latin-1.
+    /// A line without its end, bytes as Latin-1. It is exactly as long as it was said to be.
+    fn line(header: &Header<'_>) -> String {
+        let mut bytes = Vec::new();
+        header.write(&mut bytes);
+        assert_eq!(bytes.len(), header.written_len(), "{header:?}");
+        let line = bytes.strip_suffix(b"\r\n").expect("a line end");
+        line.iter().copied().map(char::from).collect()
+    }
+
+    /// The lines as they go over the wire.
     fn lines(request: &Request<'_>) -> Vec<String> {
-        let latin = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
-        request.headers().iter().map(|h| format!("{}: {}", h.name, latin(h.value.expose()))).collect()
+        request.headers().iter().map(line).collect()
     }
 
     #[test]
@@ -386,7 +442,7 @@ mod tests {
         let request = request(&login);
         assert_eq!(request.headers().len(), 9);
         for header in request.headers() {
-            assert!(header.value.expose().iter().all(|&b| b >= b' ' && b != 0x7f), "{}", header.name);
+            assert!(line(&header).bytes().all(|b| b >= b' ' && b != 0x7f), "{header:?}");
         }
     }
 

@@ -1,11 +1,14 @@
 //! The head of an answer: status line, if any, and header lines.
 //!
-//! Status codes decide nothing (as in the originals); they are looked at for the log, and to skip informational
-//! answers. What the headers mean is `proto`'s business.
+//! Status codes decide nothing (as in the originals); they are looked at for the log, to skip informational
+//! answers, and for the end of the body. What the headers mean is `proto`'s business.
 
 use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
 use proto::auth_http::{Answer, BareError, parse_bare};
 use zeroize::Zeroizing;
+
+use super::body::{Body, Version};
 
 /// An answer that could be read.
 pub(super) struct Parsed {
@@ -15,6 +18,8 @@ pub(super) struct Parsed {
     pub(super) answer: Answer,
     /// Those that were to be noted besides.
     pub(super) said: Vec<(Box<str>, Bytes)>,
+    /// The body to read if the connection is to be used again, and if it can be.
+    pub(super) body: Option<Body>,
 }
 
 /// Why an answer cannot be read.
@@ -28,22 +33,25 @@ pub(super) enum Flaw {
     Unfinished,
 }
 
-/// Reads a head as recorded; only the part up to the blank line is looked at.
+/// Reads a head as received; only the part up to the blank line is looked at.
 ///
 /// No header line is dropped that could be one of ours, for an answer without `Auth-Status` is a success. Headers that
 /// are `noted` are kept, by their names as variables write them.
 pub(super) fn parse(head: &[u8], noted: &[Box<str>]) -> Result<Parsed, Flaw> {
-    if !head.starts_with(b"HTTP/") {
-        return read(0, head, noted);
+    if !head.starts_with(STATUS_LINE) {
+        return read(0, None, head, noted);
     }
-    let end = head.iter().position(|&b| b == b'\n').ok_or(Flaw::Unfinished)?;
-    let (line, lines) = (&head[..end], &head[end + 1..]);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let status = status(head).filter(|_| !line.contains(&b'\r')).ok_or(Flaw::Response)?;
-    if lines.iter().zip(lines.iter().skip(1)).any(|(&end, &next)| is_fold(end, next)) {
-        return read(status, &unfold(lines), noted);
+    let (status, lines) = split_status_line(head)?;
+    if memchr_iter(b'\n', lines).any(|end| is_fold(lines, end)) {
+        // No server folds lines for good; where the answer ends is better not asked of one that does.
+        return read(status, None, &unfold(lines), noted);
     }
-    read(status, lines, noted)
+    read(status, Version::of(head), lines, noted)
+}
+
+/// Whether the start of an answer is that of none, whatever may follow.
+pub(super) fn is_hopeless(start: &[u8]) -> bool {
+    start.starts_with(STATUS_LINE) && matches!(split_status_line(start), Err(Flaw::Response))
 }
 
 /// Whether `head` begins an informational answer, behind which the real one follows.
@@ -53,13 +61,26 @@ pub(super) fn is_informational(head: &[u8]) -> bool {
     head.starts_with(b"HTTP/1.") && matches!(status(head), Some(100 | 102..=199))
 }
 
-fn read(status: u16, lines: &[u8], noted: &[Box<str>]) -> Result<Parsed, Flaw> {
+/// How a status line starts, if there is one.
+const STATUS_LINE: &[u8] = b"HTTP/";
+
+/// The status code, and the lines behind that of it.
+fn split_status_line(head: &[u8]) -> Result<(u16, &[u8]), Flaw> {
+    let end = memchr(b'\n', head).ok_or(Flaw::Unfinished)?;
+    let (line, lines) = (&head[..end], &head[end + 1..]);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let status = status(head).filter(|_| memchr(b'\r', line).is_none()).ok_or(Flaw::Response)?;
+    Ok((status, lines))
+}
+
+fn read(status: u16, version: Option<Version>, lines: &[u8], noted: &[Box<str>]) -> Result<Parsed, Flaw> {
     let headers = parse_bare(lines).map_err(|error| match error {
         BareError::Incomplete => Flaw::Unfinished,
         BareError::Invalid => Flaw::Header,
     })?;
     let said = headers.iter().filter_map(|(name, value)| note(name, value, noted)).collect();
-    Ok(Parsed { status, answer: Answer::new(status, headers), said })
+    let body = version.and_then(|version| Body::announced(version, status, &headers));
+    Ok(Parsed { status, answer: Answer::new(status, headers), said, body })
 }
 
 /// A header, if its name is among `noted`.
@@ -79,21 +100,19 @@ fn status(head: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A line that starts with white space continues the one before it.
-fn is_fold(end: u8, next: u8) -> bool {
-    end == b'\n' && matches!(next, b' ' | b'\t')
+/// A line that starts with white space continues the one before it. `end` is where that one ends.
+fn is_fold(lines: &[u8], end: usize) -> bool {
+    matches!(lines.get(end + 1), Some(b' ' | b'\t'))
 }
 
 /// Puts spaces for each fold (RFC 9112, section 5.2), so that folding can hide nothing and spoil nothing.
 fn unfold(lines: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(lines.to_vec());
-    for at in 1..text.len() {
-        if is_fold(text[at - 1], text[at]) {
-            text[at - 1] = b' ';
-            text[at] = b' ';
-            if let Some(cr) = at.checked_sub(2).filter(|&cr| text[cr] == b'\r') {
-                text[cr] = b' ';
-            }
+    for end in memchr_iter(b'\n', lines).filter(|&end| is_fold(lines, end)) {
+        text[end] = b' ';
+        text[end + 1] = b' ';
+        if let Some(cr) = end.checked_sub(1).filter(|&cr| text[cr] == b'\r') {
+            text[cr] = b' ';
         }
     }
     text
@@ -141,6 +160,30 @@ mod tests {
         let header = |name: &str, value: &'static [u8]| (Box::from(name), Bytes::from_static(value));
         let expected = [header("x_domain", b"example.org"), header("quota", b""), header("x_domain", b"b")];
         assert_eq!(said.as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_start_is_hopeless_as_soon_as_its_status_line_is_none() {
+        for start in ["HTTP/1.1 2x0\r\n", "HTTP/1.1 200 OK\rX\r\nA: b\r\n", "HTTP/1.1\n"] {
+            assert!(is_hopeless(start.as_bytes()), "{start:?}");
+        }
+        for start in ["", "HTT", "HTTP/1.1 2x0", "HTTP/1.1 200 OK\rX", "HTTP/1.1 200 OK\r\nA", "x\ry\n"] {
+            assert!(!is_hopeless(start.as_bytes()), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_body_is_known_only_of_plain_http_1() {
+        let body = |head: &[u8]| parse(head, &[]).map(|parsed| parsed.body);
+        assert_eq!(body(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), Ok(Some(Body::Counted(5))));
+        for head in [
+            &b"Content-Length: 5\r\n\r\n"[..],
+            b"HTTP/2 200\r\nContent-Length: 5\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n z\r\n\r\n",
+        ] {
+            assert_eq!(body(head), Ok(None), "{}", head.escape_ascii());
+        }
     }
 
     #[test]

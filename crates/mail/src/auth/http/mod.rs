@@ -7,13 +7,15 @@
 //! URLs, `https://`, host names resolved again and again, 16 kB of headers, header lines of others that may look
 //! as they like, an answer cut short fails at once, and `WAIT` has a pause and an end.
 
+mod body;
 mod connection;
 mod head;
+mod inbox;
 mod pool;
 mod server;
 mod tls;
-mod wire;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +107,7 @@ impl HttpAuthority {
 
     /// Asks until there is an answer other than `WAIT`.
     async fn decide(&self, login: &Login, client: &Client, note: &Notes<'_>) -> Result<Verdict, Failure> {
-        let mut login = login.clone();
+        let mut login = Cow::Borrowed(login);
         let mut waits = 0;
         loop {
             let (server, heard) = self.ask(&login, client, note).await?;
@@ -122,7 +124,7 @@ impl HttpAuthority {
                 Decision::Wait(wait) => {
                     waits += 1;
                     time::sleep(wait.wait.max(SHORTEST_WAIT)).await;
-                    wait.apply(&mut login);
+                    wait.apply(login.to_mut());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Idle connections to one auth server, kept for the next login.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -30,30 +30,35 @@ struct Idle {
     since: Instant,
 }
 
-impl Idle {
-    fn is_usable(&self) -> bool {
-        !self.connection.is_closed() && self.since.elapsed() < IDLE_LIMIT
-    }
-}
-
 impl Pool {
     /// The connection of this thread that was used last. Those past use are dropped on the way.
     pub(super) fn take(&self) -> Option<Connection> {
         let thread = thread::current().id();
-        let mut idle = self.lock();
-        idle.retain(Idle::is_usable);
-        let last = idle.iter().rposition(|idle| idle.thread == thread)?;
-        Some(idle.remove(last).connection)
+        let mut idle = self.lock_fresh(Instant::now());
+        while let Some(last) = idle.iter().rposition(|idle| idle.thread == thread) {
+            let mut connection = idle.remove(last).connection;
+            if connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Keeps `connection`, unless this thread has enough of them.
     pub(super) fn put(&self, connection: Connection) {
         let thread = thread::current().id();
-        let mut idle = self.lock();
-        idle.retain(Idle::is_usable);
+        let since = Instant::now();
+        let mut idle = self.lock_fresh(since);
         if idle.iter().filter(|idle| idle.thread == thread).count() < IDLE_PER_THREAD {
-            idle.push(Idle { connection, thread, since: Instant::now() });
+            idle.push(Idle { connection, thread, since });
         }
+    }
+
+    /// Those that have not been idle for too long.
+    fn lock_fresh(&self, now: Instant) -> MutexGuard<'_, Vec<Idle>> {
+        let mut idle = self.lock();
+        idle.retain(|idle| now.saturating_duration_since(idle.since) < IDLE_LIMIT);
+        idle
     }
 
     /// How many connections are idle, for tests.
@@ -62,7 +67,7 @@ impl Pool {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

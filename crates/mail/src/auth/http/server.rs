@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use nix::errno::Errno;
 use proto::Secret;
 use proto::auth_http::Header;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Broken, Cause, Connection, Stream};
+use super::body::Body;
+use super::connection::{Broken, Cause, Connection, Next};
 use super::head::{Flaw, Parsed};
 use super::pool::Pool;
 use super::tls::Tls;
@@ -31,10 +31,15 @@ const LONGEST_LIMIT: Duration = Duration::from_hours(365 * 24);
 /// RFC 9110, section 15.5.9: what a server says on a connection that was idle for too long for it.
 const REQUEST_TIMEOUT: u16 = 408;
 
+/// The blank line behind the headers.
+const END: &[u8] = b"\r\n";
+
 /// One URL of `auth_http`.
 pub(super) struct Server {
-    url: AuthUrl,
+    target: Target,
     name: String,
+    /// The first two lines of every request.
+    start: String,
     tls: Option<Tls>,
     /// Headers of answers that are kept, by their names as variables write them.
     pub(super) noted: Arc<[Box<str>]>,
@@ -46,7 +51,9 @@ impl Server {
     /// The server at `url`, secured by `tls`.
     pub(super) fn new(url: AuthUrl, tls: Option<Tls>) -> Self {
         let name = url.target.to_string();
-        Self { url, name, tls, noted: Arc::default(), pool: Arc::default(), rest: Rest::default() }
+        let start = format!("GET {} HTTP/1.1\r\nHost: {}\r\n", url.uri, url.host);
+        let (noted, pool, rest) = (Arc::default(), Arc::default(), Rest::default());
+        Self { target: url.target, name, start, tls, noted, pool, rest }
     }
 
     /// As the originals log it: `127.0.0.1:9000`, `unix:/path`.
@@ -99,17 +106,19 @@ impl Server {
 
     async fn ask_over(&self, mut connection: Connection, headers: &[Header<'_>]) -> Result<Parsed, Broken> {
         let reply = connection.exchange(self.request(headers), &self.noted).await?;
-        if let Some(rest) = reply.rest {
-            self.keep(connection, rest);
+        match reply.next {
+            Next::Ready => self.pool.put(connection),
+            Next::After(body) => self.keep(connection, body),
+            Next::Never => {}
         }
         Ok(reply.parsed)
     }
 
     /// Has the connection ready for the next request, without keeping the client waiting for it.
-    fn keep(&self, connection: Connection, rest: Incoming) {
+    fn keep(&self, connection: Connection, body: Body) {
         let pool = Arc::downgrade(&self.pool);
         tokio::spawn(async move {
-            if let Some(connection) = connection.settle(rest).await
+            if let Some(connection) = connection.settle(body).await
                 && let Some(pool) = pool.upgrade()
             {
                 pool.put(connection);
@@ -117,23 +126,20 @@ impl Server {
         });
     }
 
-    /// The head of a request. It holds the password, so it is written once and wiped when it is sent.
+    /// The head of a request. It holds the password, so it is written once, where it will not move.
     fn request(&self, headers: &[Header<'_>]) -> Secret {
-        let start = format!("GET {} HTTP/1.1\r\nHost: {}\r\n", self.url.uri, self.url.host);
-        let lines = headers.iter().map(|line| line.name.len() + line.value.expose().len() + 4).sum::<usize>();
-        let mut request = Vec::with_capacity(start.len() + lines + 2);
-        request.extend_from_slice(start.as_bytes());
-        for line in headers {
-            for part in [line.name.as_bytes(), b": ", line.value.expose(), b"\r\n"] {
-                request.extend_from_slice(part);
-            }
+        let lines: usize = headers.iter().map(Header::written_len).sum();
+        let mut request = Vec::with_capacity(self.start.len() + lines + END.len());
+        request.extend_from_slice(self.start.as_bytes());
+        for header in headers {
+            header.write(&mut request);
         }
-        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(END);
         Secret::new(request)
     }
 
     async fn connect(&self, resolver: &dyn Resolve, deadline: Instant) -> Result<Connection, Failure> {
-        let stream = match &self.url.target {
+        let mut link = match &self.target {
             Target::Ip(addr) => self.connect_any(&[*addr], deadline).await?,
             Target::Unix(path) => self.connect_unix(path).await?,
             Target::Name(host, port) => {
@@ -142,40 +148,32 @@ impl Server {
                 self.connect_any(&addrs, deadline).await?
             }
         };
-        let stream = self.secure(stream).await?;
-        Connection::open(stream).await.map_err(|_| Failure::Closed { server: self.name.clone() })
+        if let Some(tls) = &self.tls {
+            let secured = tls.secure(&mut link).await;
+            secured.map_err(|source| Failure::Tls { server: self.name.clone(), source })?;
+        }
+        Ok(Connection::new(link))
     }
 
     /// Tries the addresses in turn. Each gets an even share of the time left, so that one that swallows
     /// packets does not use up that of the others.
-    async fn connect_any(&self, addrs: &[SocketAddr], deadline: Instant) -> Result<Box<dyn Stream>, Failure> {
+    async fn connect_any(&self, addrs: &[SocketAddr], deadline: Instant) -> Result<Link, Failure> {
         let mut failure = self.unresolved(io::ErrorKind::NotFound.into());
         for (&addr, left) in addrs.iter().zip((1..=addrs.len()).rev()) {
             let now = Instant::now();
             let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
             let connected = timeout_at(now + share, Link::connect(&Endpoint::Tcp(addr))).await;
             match connected.unwrap_or_else(|_| Err(Errno::ETIMEDOUT.into())) {
-                Ok(link) => return Ok(Box::new(link)),
+                Ok(link) => return Ok(link),
                 Err(source) => failure = unconnected(&addr, source),
             }
         }
         Err(failure)
     }
 
-    async fn connect_unix(&self, path: &Path) -> Result<Box<dyn Stream>, Failure> {
-        match Link::connect(&Endpoint::Unix(path.into())).await {
-            Ok(link) => Ok(Box::new(link)),
-            Err(source) => Err(unconnected(&self.name, source)),
-        }
-    }
-
-    async fn secure(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
-        match &self.tls {
-            None => Ok(stream),
-            Some(tls) => {
-                tls.secure(stream).await.map_err(|source| Failure::Tls { server: self.name.clone(), source })
-            }
-        }
+    async fn connect_unix(&self, path: &Path) -> Result<Link, Failure> {
+        let connected = Link::connect(&Endpoint::Unix(path.into())).await;
+        connected.map_err(|source| unconnected(&self.name, source))
     }
 
     fn unresolved(&self, source: io::Error) -> Failure {
@@ -192,7 +190,6 @@ impl Server {
             Broken::Flawed(Flaw::Unfinished) => Failure::Closed { server },
             Broken::Silent(cause) | Broken::Short(cause) => match cause {
                 Cause::Closed => Failure::Closed { server },
-                Cause::Invalid => Failure::InvalidResponse { server },
                 Cause::Io(source) => Failure::Broken { server, source },
             },
         }
@@ -228,7 +225,8 @@ impl Rest {
     }
 
     fn is_on(&self) -> bool {
-        millis(self.born.elapsed()) < self.until.load(Ordering::Relaxed)
+        let until = self.until.load(Ordering::Relaxed);
+        until != 0 && millis(self.born.elapsed()) < until
     }
 }
 

@@ -4,16 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
+use rustls::{ClientConfig, Error, InvalidMessage, RootCertStore};
 
 use super::SetupError;
-use super::connection::Stream;
 use crate::files::Files;
+use crate::link::{HandshakeError, Link};
 
 /// How to secure connections to one auth server.
 pub(super) struct Tls {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
@@ -22,13 +21,29 @@ impl Tls {
     pub(super) fn new(host: &str, config: &Arc<ClientConfig>) -> Result<Self, SetupError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| SetupError::Name(host.to_owned()))?;
-        Ok(Self { connector: TlsConnector::from(Arc::clone(config)), name })
+        Ok(Self { config: Arc::clone(config), name })
     }
 
     /// The handshake; it fails unless the server proves its name.
-    pub(super) async fn secure(&self, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
-        Ok(Box::new(self.connector.connect(self.name.clone(), stream).await?))
+    pub(super) async fn secure(&self, link: &mut Link) -> io::Result<()> {
+        let facts = link.connect_tls(Arc::clone(&self.config), self.name.clone()).await;
+        facts.map(drop).map_err(plain_words)
     }
+}
+
+/// In rustls's words: the originals speak no TLS with auth servers, so none of OpenSSL's are expected.
+fn plain_words(error: HandshakeError) -> io::Error {
+    let error = match error {
+        HandshakeError::Io(error) => return error,
+        HandshakeError::Closed => {
+            return io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof");
+        }
+        HandshakeError::Tls(error) => error,
+        HandshakeError::Alert(alert) => Error::AlertReceived(alert),
+        HandshakeError::NoAlpn => Error::NoApplicationProtocol,
+        HandshakeError::NotTls(_) => InvalidMessage::InvalidContentType.into(),
+    };
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// A client that believes in `roots`.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
 use tokio::time::advance;
 
 use super::peer::{Peer, Play};
@@ -52,6 +54,89 @@ async fn a_connection_is_dropped_when_the_answer_does_not_allow_more() {
         peer.sees(|seen| seen.closed == 1).await;
         assert!(matches!(ask(&authority, &login()).await, Verdict::Granted(_)), "{answer}");
         assert_eq!(peer.seen().opened, 2, "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_an_answer_arrives_does_not_matter_to_its_connection() {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let answers = [
+        grant("HTTP/1.1", "Content-Length: 5\r\n", "hello"),
+        grant("HTTP/1.1", "Transfer-Encoding: chunked\r\n", "5;x=y\r\nhello\r\n0\r\nX: y\r\n\r\n"),
+    ];
+    for answer in answers {
+        for cut in 0..answer.len() {
+            let (first, second) = answer.as_bytes().split_at(cut);
+            let peer = Peer::unix([Play::TwoPieces([first.to_vec(), second.to_vec()], PAUSE)]);
+            let authority = authority(&[&peer]);
+            for _ in 0..2 {
+                assert!(matches!(ask(&authority, &login()).await, Verdict::Granted(_)), "cut at {cut}");
+                advance(PAUSE).await;
+                assert!(idles(&authority, 1).await, "cut at {cut}");
+            }
+            assert_eq!(peer.seen().opened, 1, "cut at {cut}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_two_ends_or_with_more_behind_it_costs_its_connection() {
+    let answers = [
+        grant("HTTP/1.1", "Content-Length: 5\r\n", "hello!"),
+        grant("HTTP/1.1", "Content-Length: 0\r\n", GRANT),
+        grant("HTTP/1.1", "Transfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{GRANT}")),
+        grant("HTTP/1.1", "Transfer-Encoding: chunked\r\n", "five\r\nhello"),
+        grant("HTTP/1.1", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        grant("HTTP/1.1", "Content-Length: 0\r\nContent-Length: 0\r\n", ""),
+        grant("HTTP/1.0", "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        GRANT.replace("200 OK", "101 Switching Protocols"),
+    ];
+    for answer in answers {
+        let peer = Peer::tcp([Play::answer(&answer)]).await;
+        let authority = authority(&[&peer]);
+        for opened in 1..3 {
+            assert!(matches!(ask(&authority, &login()).await, Verdict::Granted(_)), "{answer}");
+            assert_eq!(authority.servers[0].idle(), 0, "{answer}");
+            assert_eq!(peer.seen().opened, opened, "{answer}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asked_for_is_not_taken_for_the_next_answer() {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let refusal = GRANT.replace("Auth-Status: OK", "Auth-Status: no");
+    let peer = Peer::unix([Play::TwoPieces([GRANT.into(), refusal.into()], PAUSE), Play::answer(GRANT)]);
+    let authority = authority(&[&peer]);
+    ask(&authority, &login()).await;
+    assert!(idles(&authority, 1).await);
+    advance(PAUSE).await;
+    peer.sees(|seen| seen.answers == 1).await;
+    assert!(matches!(ask(&authority, &login()).await, Verdict::Granted(_)));
+    assert_eq!(peer.seen().opened, 2);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_counts_but_is_the_last() {
+    for closes in [false, true] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("auth");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await?;
+            stream.read_u8().await?;
+            stream.write_all(GRANT.as_bytes()).await?;
+            io::Result::Ok((!closes).then_some(stream))
+        });
+        let settings = settings([url(Target::Unix(path))]);
+        let authority = HttpAuthority::new(&settings, Arc::new(Names::default()), &Files::on_disk())
+            .expect("an authority");
+        let mut login = login();
+        // More than the socket takes while the server does not read.
+        login.credentials.password = Secret::new(vec![b'x'; 4 * 1024 * 1024]);
+        assert!(matches!(ask(&authority, &login).await, Verdict::Granted(_)), "closes: {closes}");
+        assert_eq!(authority.servers[0].idle(), 0, "closes: {closes}");
+        server.await.expect("no panic").expect("a request");
     }
 }
 

@@ -7,22 +7,28 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::connection::Stream;
 use crate::address::Target;
 use crate::auth::Pending;
+
+/// What a connection runs over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What to do with a request.
 #[derive(Debug, Clone)]
 pub(super) enum Play {
     /// Answer, and wait for the next request.
     Answer(Vec<u8>),
+    /// Answer in two pieces, some time apart, and wait for the next request.
+    TwoPieces([Vec<u8>; 2], Duration),
     /// Answer, and close.
     AnswerAndClose(Vec<u8>),
     /// Answer byte by byte, with a pause before each, and close.
@@ -97,6 +103,8 @@ pub(super) struct Seen {
     pub(super) opened: usize,
     /// Connections that the client closed.
     pub(super) closed: usize,
+    /// Plays that were played to their end without closing.
+    pub(super) answers: usize,
     /// The heads of all requests.
     pub(super) requests: Vec<Vec<u8>>,
 }
@@ -179,7 +187,9 @@ impl Shared {
         self.seen.send_modify(|seen| seen.opened += 1);
         let mut stream = accepting.0.await?;
         let result = self.play_all(&mut stream).await;
-        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::UnexpectedEof) {
+        // Closing before everything is read resets the connection.
+        let is_close = |kind| matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+        if result.as_ref().is_err_and(|error| is_close(error.kind())) {
             self.seen.send_modify(|seen| seen.closed += 1);
         }
         result
@@ -191,6 +201,12 @@ impl Shared {
             self.seen.send_modify(|seen| seen.requests.push(request));
             match self.next_play() {
                 Play::Answer(bytes) => stream.write_all(&bytes).await?,
+                Play::TwoPieces([first, second], pause) => {
+                    stream.write_all(&first).await?;
+                    stream.flush().await?;
+                    sleep(pause).await;
+                    stream.write_all(&second).await?;
+                }
                 Play::AnswerAndClose(bytes) => {
                     stream.write_all(&bytes).await?;
                     return stream.shutdown().await;
@@ -210,6 +226,7 @@ impl Shared {
                 Play::Silence => {}
             }
             stream.flush().await?;
+            self.seen.send_modify(|seen| seen.answers += 1);
         }
     }
 
