@@ -49,6 +49,7 @@ pub(crate) async fn run(
         logs.logs.give_to(account.uid);
         start::become_user(account)?;
     }
+    start::guard_memory(process, &to_log(&logs.main));
     start::introduce(&logs, program.flavour);
     if let Err(error) = memory::give_back() {
         logs.main.line(Level::Notice, None, format_args!("the allocator has no thread: {error}"));

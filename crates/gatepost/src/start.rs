@@ -18,6 +18,7 @@ use mail::penalty;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{initgroups, setgid, setuid};
 
@@ -168,6 +169,15 @@ pub(crate) fn limit(process: &Process, say: Say<'_>) {
             let reason = Errno(Some(error as i32));
             say(Level::Alert, &format_args!("setrlimit({name}, {limit}) failed{reason}"));
         }
+    }
+}
+
+/// Lets nobody look into this process, who serves. A core file has everybody's passwords in it: only those get one who ask
+/// for it with `worker_rlimit_core`. To be called once it is the user that it stays.
+pub(crate) fn guard_memory(process: &Process, say: Say<'_>) {
+    if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
+        let reason = Errno(Some(error as i32));
+        say(Level::Alert, &format_args!("prctl(PR_SET_DUMPABLE) failed{reason}"));
     }
 }
 

@@ -156,6 +156,29 @@ impl Outcome {
     }
 }
 
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    //! How replies are framed, for its fuzz target only: not there in any other build.
+
+    use super::Reading;
+    use crate::Protocol;
+
+    /// Whether the reply in `input` is complete, by each of the rules; `None` if it cannot fit.
+    pub fn complete(input: &[u8], limit: usize) -> [Option<bool>; 4] {
+        [
+            Reading::of(input, limit),
+            Reading::of_lines(input, limit),
+            Reading::of_last(input, limit, Protocol::Pop3),
+            Reading::of_last(input, limit, Protocol::Smtp),
+        ]
+        .map(|reading| match reading {
+            Reading::Partial => Some(false),
+            Reading::Complete => Some(true),
+            Reading::TooLong => None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

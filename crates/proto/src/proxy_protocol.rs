@@ -122,7 +122,8 @@ impl From<&Addresses> for Proxied {
 /// Why a header cannot be used. The connection is closed without a byte. Texts as in the originals' log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Neither version. Holds what came, up to the first CR or LF; at most [`LONGEST`] bytes, and any bytes.
+    /// Neither version. Holds what came, up to the first CR or LF; at most [`LONGEST`] bytes, and any bytes. Of a client
+    /// that speaks mail at once it is the first word only: a password may follow (the originals log the line).
     #[error("broken header: \"{}\"", .0.escape_ascii())]
     Broken(Bytes),
     /// The signature of version 2, and then another version.
@@ -143,8 +144,13 @@ impl Fault {
     /// A header that ended with `input` because the client went away (in the originals: the text of what there was).
     pub fn ended(input: &[u8]) -> Self {
         let input = &input[..input.len().min(LONGEST)];
-        let end = memchr::memchr2(b'\r', b'\n', input).unwrap_or(input.len());
-        Self::Broken(Bytes::copy_from_slice(&input[..end]))
+        let is_meant = input.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"PROXY"));
+        let end = if is_meant {
+            memchr::memchr2(b'\r', b'\n', input)
+        } else {
+            memchr::memchr3(b'\r', b'\n', b' ', input)
+        };
+        Self::Broken(Bytes::copy_from_slice(&input[..end.unwrap_or(input.len())]))
     }
 }
 

@@ -13,6 +13,9 @@
 //!     .check();
 //! ```
 
+mod seeds;
+
+use std::any::type_name;
 use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
@@ -132,6 +135,7 @@ where
 
     /// Plays the script in one piece, byte by byte, and cut at every place.
     pub(crate) fn check(self) {
+        self.seed();
         let sent =
             self.moves.iter().map(|step| if let Move::Send(bytes) = step { bytes.len() } else { 0 }).sum();
         let cuts = (1..sent).map(Cut::Before);
@@ -142,7 +146,24 @@ where
 
     /// Plays the script in one piece only: for scripts that are about when bytes come.
     pub(crate) fn check_uncut(self) {
+        self.seed();
         self.play(Cut::Nowhere);
+    }
+
+    /// What the peer sends, as a seed for the fuzzer. A back's peer waits after everything; a client for TLS only.
+    fn seed(&self) {
+        let mut segments = vec![Vec::new()];
+        let is_back = type_name::<D>().contains("::back::");
+        for step in &self.moves {
+            match step {
+                Move::Send(bytes) => segments.last_mut().expect("never empty").extend_from_slice(bytes),
+                Move::Expect(Seen::Output(_)) if is_back => segments.push(Vec::new()),
+                Move::Secure => segments.push(Vec::new()),
+                _ => {}
+            }
+        }
+        segments.retain(|segment| !segment.is_empty());
+        seeds::write(type_name::<D>(), &segments);
     }
 
     fn expects(self, seen: Seen<D::Question>) -> Self {

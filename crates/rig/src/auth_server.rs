@@ -9,7 +9,7 @@ use crate::bytes::{find, show};
 use crate::server::{Serve, Server};
 use crate::socket::{Listener, Place};
 use crate::wire::Wire;
-use crate::{PATIENCE, Script};
+use crate::{PATIENCE, Script, secrets};
 
 /// A server that reads requests up to the blank line and plays a script in answer to each.
 ///
@@ -160,6 +160,7 @@ impl AuthServer {
                 while let Some(raw) = next_request(wire) {
                     let request = Request { raw, connection };
                     let script = answer(&request);
+                    learn(&request, &script);
                     asked.note(request);
                     wire.play(&script)?;
                     if script.closes() {
@@ -170,6 +171,14 @@ impl AuthServer {
             }
         });
         Self { server: Server::start("the auth server", bound, serve), asked }
+    }
+}
+
+/// A password stands in no log from now on, unless this server itself repeats it where it does not belong.
+fn learn(request: &Request, script: &Script) {
+    let password = request.value("Auth-Pass").unwrap_or_default();
+    if !password.is_empty() && !script.says(password) {
+        secrets::learn(request.value("Auth-User").unwrap_or_default(), password);
     }
 }
 

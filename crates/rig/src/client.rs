@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::bytes::show;
 use crate::socket::Socket;
 use crate::wire::{Surprise, Wire};
-use crate::{PATIENCE, Script};
+use crate::{Cuts, PATIENCE, Script};
 
 /// A connection to the server under test. Every method that expects something fails the test when it does not happen.
 ///
@@ -61,6 +61,13 @@ impl Client {
             (rest, from) = (after, *cut);
         }
         self.send(rest)
+    }
+
+    /// Sends bytes in segments cut by `cuts`. A server that hangs up in the middle is no surprise here.
+    pub fn send_scattered(&mut self, bytes: impl AsRef<[u8]>, cuts: &mut Cuts) -> &mut Self {
+        // What came of it is seen by what comes back.
+        let _ = cuts.pieces(bytes.as_ref()).into_iter().try_for_each(|piece| self.wire.say(piece));
+        self
     }
 
     /// Sends each byte in a segment of its own.

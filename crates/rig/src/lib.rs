@@ -10,6 +10,7 @@
 //! - Every wait is bounded by [`PATIENCE`]. A hang is a failed test that shows what was exchanged so far.
 //! - Nothing has a fixed port or a fixed path, and two test processes cannot meet (see [`port`]).
 //! - Whatever was started is ended by its own process id when its value is dropped.
+//! - No password that a test uses stands in a log of gatepost, also at level debug (see [`secrets`]).
 //! - A scripted server that met something else than its script fails the test when it is dropped, even if the test never
 //!   asks.
 //!
@@ -23,6 +24,7 @@ pub mod auth_server;
 pub mod backend;
 mod bytes;
 pub mod client;
+mod cuts;
 pub mod dns;
 mod eventually;
 mod gate;
@@ -33,6 +35,7 @@ mod process;
 pub mod proxy;
 pub mod real;
 mod script;
+pub mod secrets;
 mod server;
 mod socket;
 pub mod tool;
@@ -42,6 +45,7 @@ pub use auth_server::{AuthServer, Request};
 pub use backend::Backend;
 pub use bytes::show;
 pub use client::Client;
+pub use cuts::Cuts;
 pub use dns::DnsServer;
 pub use eventually::eventually;
 pub use gate::Gate;

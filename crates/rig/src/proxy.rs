@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Process, port};
+use crate::{Process, port, secrets};
 
 /// Which program runs, and what it needs in front of the common configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,15 @@ pub struct Program {
     preamble: &'static str,
     /// What `error_log` says behind its level.
     log: &'static str,
+    /// Whether a second log tells everything, and both are searched for passwords.
+    discreet: bool,
 }
 
 impl Program {
     /// gatepost, in tests of its own package `env!("CARGO_BIN_EXE_gatepost")`.
     pub fn gatepost(path: impl Into<PathBuf>) -> Self {
         // A test that reads the log wants all of it, and nginx, unlike Angie, has no limit either.
-        Self { path: path.into(), preamble: "", log: " rate=0" }
+        Self { path: path.into(), preamble: "", log: " rate=0", discreet: true }
     }
 
     /// The original: Debian's nginx, whose mail module is loaded at run time.
@@ -32,6 +34,7 @@ impl Program {
             path: "/usr/sbin/nginx".into(),
             preamble: "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n",
             log: "",
+            discreet: false,
         }
     }
 
@@ -49,6 +52,7 @@ pub struct Proxy {
     process: Process,
     directory: TempDir,
     places: HashMap<String, SocketAddr>,
+    discreet: bool,
 }
 
 impl Proxy {
@@ -71,8 +75,11 @@ impl Proxy {
     pub fn start(program: &Program, mail: &str) -> Self {
         Self::start_whole(
             program,
-            // As whom the test runs: its temporary directories are open to nobody else.
-            &format!("user root;\ndaemon off;\nmaster_process off;\nevents {{}}\nmail {{\n{mail}\n}}\n"),
+            // As whom the test runs: its temporary directories are open to nobody else. A process that may leave a core may
+            // be looked at, too, by whoever has started it.
+            &format!(
+                "user root;\ndaemon off;\nmaster_process off;\nworker_rlimit_core 0;\nevents {{}}\nmail {{\n{mail}\n}}\n"
+            ),
         )
     }
 
@@ -83,15 +90,20 @@ impl Proxy {
     pub fn start_whole(program: &Program, configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (configuration, places) = place(configuration);
+        let dir = directory.path().display();
         let text = format!(
-            "{}error_log {dir}/error.log info{};\npid {dir}/pid;\n{configuration}",
+            "{}error_log {dir}/error.log info{};\n{}pid {dir}/pid;\n{configuration}",
             program.preamble,
             program.log,
-            dir = directory.path().display()
+            if program.discreet {
+                format!("error_log {dir}/debug.log debug{};\n", program.log)
+            } else {
+                String::new()
+            },
         );
         std::fs::write(directory.path().join("conf"), &text).expect("the directory is writable");
         let process = launch(program, directory.path());
-        let proxy = Self { process, directory, places };
+        let proxy = Self { process, directory, places, discreet: program.discreet };
         let ready = proxy.process.wait_until(|| proxy.places.values().all(|at| port::listens(*at)));
         if let Err(why) = ready {
             panic!("{why}\n{}\n{}\n{text}", proxy.log(), proxy.read("stderr"));
@@ -144,9 +156,27 @@ impl Proxy {
         self.process.stop()
     }
 
+    /// Fails if a password stands in a log.
+    fn keeps_its_secrets(&self) {
+        for file in ["error.log", "debug.log", "stderr"] {
+            let text = std::fs::read(self.directory.path().join(file)).unwrap_or_default();
+            if let Some(secret) = secrets::found_in(&text) {
+                panic!("{secret:?} stands in {file}:\n{}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
     fn read(&self, file: &str) -> String {
         let bytes = std::fs::read(self.directory.path().join(file)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if self.discreet && !std::thread::panicking() {
+            self.keeps_its_secrets();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use crate::bytes::find;
 use crate::wire::{Instead, Surprise, Wire};
 use crate::{Gate, PATIENCE};
 
@@ -115,6 +116,14 @@ impl Script {
     /// Does the script end the connection?
     pub(crate) fn closes(&self) -> bool {
         matches!(self.0.last(), Some(Step::Close | Step::Reset | Step::Linger | Step::Echo))
+    }
+
+    /// Do these bytes stand in what the script says?
+    pub(crate) fn says(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|step| match step {
+            Step::Say(said) | Step::Trickle(said, _) | Step::Flood(said, _) => find(said, bytes).is_some(),
+            _ => false,
+        })
     }
 
     pub(crate) fn play(&self, wire: &mut Wire) -> Result<(), Surprise> {

@@ -29,10 +29,7 @@ pub(super) fn drop_all(process: &Process, identity: Option<&Identity>, say: Say<
     }
     prctl::set_no_new_privs().map_err(failed("prctl(PR_SET_NO_NEW_PRIVS)"))?;
     give_up_capabilities().map_err(failed("capset()"))?;
-    // A core file has everybody's passwords in it: only those get one who ask for it.
-    if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
-        alert(say, "prctl(PR_SET_DUMPABLE)", &error.into());
-    }
+    start::guard_memory(process, say);
     if let Some(directory) = &process.directory {
         chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
     }

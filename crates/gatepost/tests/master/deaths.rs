@@ -1,8 +1,11 @@
 //! Processes that die.
 
-use nix::sys::signal::Signal;
+use std::net::TcpStream;
 
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
 use rig::eventually;
+use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::load::Load;
 use crate::proc;
@@ -39,13 +42,34 @@ fn a_new_worker_serves_the_last_good_configuration() {
 }
 
 #[test]
+fn a_worker_that_gets_no_more_memory_is_replaced_and_nobody_is_refused() {
+    // Limits can be set from outside by the same user.
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    let stage = Setting::new(user, "").start();
+    use_session(&mut login(stage.pop3, "joe"));
+    let worker = stage.worker();
+    // Not its address space, most of which is kept for threads and never used.
+    let kilobytes = proc::status(worker, "VmData");
+    let size: u64 = kilobytes.split(' ').next().and_then(|number| number.parse().ok()).unwrap();
+    let limit = Some(size * 1024);
+    let pid = rustix::process::Pid::from_raw(worker.try_into().unwrap());
+    prlimit(pid, Resource::Data, Rlimit { current: limit, maximum: limit }).unwrap();
+    // Nobody of them is turned away for being many.
+    let crowd: Vec<_> = (0..1000).map(|_| TcpStream::connect(stage.pop3).unwrap()).collect();
+    stage.wait_for_log("exited on signal");
+    drop(crowd);
+    use_session(&mut login(stage.pop3, "joe"));
+    assert_ne!(stage.worker(), worker);
+}
+
+#[test]
 fn a_worker_whose_master_is_killed_serves_its_sessions_and_makes_room() {
     let stage = Setting::new("", "").start();
     let worker = stage.worker();
     let mut session = login(stage.pop3, "joe");
     stage.process().signal(Signal::SIGKILL);
     stage.wait_for_log("the master process is gone");
-    eventually("nobody listens any more", || std::net::TcpStream::connect(stage.pop3).is_err());
+    eventually("nobody listens any more", || TcpStream::connect(stage.pop3).is_err());
     use_session(&mut session);
     drop(session);
     eventually("the worker has gone", || !proc::is_alive(worker));

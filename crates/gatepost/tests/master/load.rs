@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use rig::PATIENCE;
 
+use crate::stage::PASSWORD;
+
 /// A few clients that log in, use their sessions and leave, again and again.
 pub(crate) struct Load {
     enough: Arc<AtomicBool>,
@@ -76,7 +78,7 @@ fn session(mut stream: &TcpStream) -> io::Result<()> {
     expect("+OK POP3 ready\r\n")?;
     stream.write_all(b"USER joe\r\n")?;
     expect("+OK\r\n")?;
-    stream.write_all(b"PASS hush\r\n")?;
+    stream.write_all(format!("PASS {PASSWORD}\r\n").as_bytes())?;
     expect("+OK logged in\r\n")?;
     stream.write_all(b"echo\r\n")?;
     expect("echo\r\n")

@@ -1,11 +1,13 @@
 //! What the worker may do, and what it has open.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nix::unistd::geteuid;
 
 use crate::proc;
-use crate::stage::{NOBODY, PROGRAM, Setting, login, use_session};
+use crate::stage::{NOBODY, PASSWORD, PROGRAM, Setting, Stage, login, use_session};
 
 #[test]
 fn the_worker_has_no_privileges_and_the_master_keeps_its_own() {
@@ -41,6 +43,21 @@ fn root_as_the_user_of_the_worker_has_no_capabilities_either() {
     assert_eq!(proc::status(worker, "Uid"), "0\t0\t0\t0");
     assert_eq!(proc::status(worker, "CapEff"), "0000000000000000");
     use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
+fn whoever_holds_passwords_leaves_no_core_unless_asked_to() {
+    // The files of a process that may leave a core belong to its user there, those of others to root (proc(5)).
+    let is_guarded = |stage: &Stage, pid| {
+        use_session(&mut login(stage.pop3, "joe"));
+        fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid() == 0
+    };
+    let guarded = Setting::new("", "").start_as_nobody();
+    assert!(is_guarded(&guarded, guarded.worker()));
+    let single = Setting::new("master_process off;", "").start_as_nobody();
+    assert!(is_guarded(&single, single.master()));
+    let debugged = Setting::new("worker_rlimit_core 1m;", "").start_as_nobody();
+    assert!(!is_guarded(&debugged, debugged.worker()));
 }
 
 #[test]
@@ -81,7 +98,10 @@ fn the_worker_learns_from_the_master_what_names_mean() {
     stage.write_users("joe", "no-such-host.invalid");
     stage.reload();
     let mut client = rig::Client::connect(stage.pop3);
-    client.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n").send("PASS hush\r\n");
+    client
+        .expect("+OK POP3 ready\r\n")
+        .exchange("USER joe\r\n", "+OK\r\n")
+        .send(format!("PASS {PASSWORD}\r\n"));
     client.expect_prefix("-ERR");
     stage.wait_for_log("no-such-host.invalid");
 }

@@ -10,7 +10,7 @@ use rig::{Client, DnsServer, eventually, port};
 use crate::download::Download;
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{Setting, login, use_session};
+use crate::stage::{PASSWORD, Setting, login, use_session};
 
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing() {
@@ -92,7 +92,7 @@ fn files_that_only_root_can_read_are_read_again() {
     use_session(&mut before);
     let mut gone = Client::connect(stage.pop3);
     gone.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
-    gone.send("PASS hush\r\n").expect_prefix("-ERR");
+    gone.send(format!("PASS {PASSWORD}\r\n")).expect_prefix("-ERR");
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_gatepost");
 /// Puts standard input and output where systemd puts sockets, and the program in the place of the shell.
 const AS_SYSTEMD: &str = r#"exec 3<&0 4>&1 </dev/null >/dev/null; LISTEN_PID=$$ exec "$0" "$@""#;
 
+/// Of everybody in the users file.
+pub(crate) const PASSWORD: &str = "hush";
+
 /// Who is not root.
 pub(crate) const NOBODY: u32 = 65534;
 
@@ -205,7 +208,7 @@ fn configuration(directory: &Path, (pop3, level): (SocketAddr, &str), main: &str
 
 fn write_users(directory: &Path, user: &str, host: &str, backend: SocketAddr) {
     let path = directory.join("users");
-    let text = format!("{user}:{{PLAIN}}hush::::::host={host} port={}\n", backend.port());
+    let text = format!("{user}:{{PLAIN}}{PASSWORD}::::::host={host} port={}\n", backend.port());
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -290,6 +293,14 @@ impl Stage {
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join(file)
     }
+
+    /// Fails if the password of the users file stands in a log.
+    fn keeps_its_secrets(&self) {
+        rig::secrets::keep(PASSWORD);
+        for file in ["error.log", "stderr"] {
+            assert_eq!(rig::secrets::found_in(self.read(file).as_bytes()), None, "{file}");
+        }
+    }
 }
 
 impl Drop for Stage {
@@ -298,6 +309,8 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}{}", self.read("stderr"), self.log());
+        } else {
+            self.keeps_its_secrets();
         }
         let Running::Background(file) = &self.running else { return };
         let old = file.with_extension("oldbin");
@@ -324,7 +337,7 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 pub(crate) fn login(at: SocketAddr, user: &str) -> Client {
     let mut client = Client::connect(at);
     client.expect("+OK POP3 ready\r\n").exchange(format!("USER {user}\r\n"), "+OK\r\n");
-    client.exchange("PASS hush\r\n", "+OK logged in\r\n");
+    client.exchange(format!("PASS {PASSWORD}\r\n"), "+OK logged in\r\n");
     client
 }
 

@@ -19,9 +19,9 @@ const GROWTH: u64 = 2 << 20;
 const XS: [u8; 16_384] = [b'x'; 16_384];
 
 /// A stage with one honest client, and what the proxy needs for it.
-struct Siege {
-    stage: Stage,
-    neighbour: Client,
+pub(crate) struct Siege {
+    pub(crate) stage: Stage,
+    pub(crate) neighbour: Client,
     descriptors: usize,
     memory: u64,
 }
@@ -34,7 +34,7 @@ impl Siege {
 
     /// The stage has to let the first client in, and to send back what it says then.
     #[track_caller]
-    fn of(stage: Stage) -> Self {
+    pub(crate) fn of(stage: Stage) -> Self {
         let neighbour = stage.logged_in();
         let process = stage.proxy.process();
         let (descriptors, memory) = (process.descriptors(), process.memory());
@@ -42,18 +42,23 @@ impl Siege {
     }
 
     #[track_caller]
-    fn attacker(&self) -> Client {
+    pub(crate) fn attacker(&self) -> Client {
         self.stage.client()
     }
 
     /// The honest client is still served, and all that an attacker held is given back.
     #[track_caller]
-    fn is_over(&mut self) {
+    pub(crate) fn is_over(&mut self) {
         self.neighbour.exchange("still here\r\n", "still here\r\n");
         self.is_flat();
         let process = self.stage.proxy.process();
         eventually("all descriptors are given back", || process.descriptors() <= self.descriptors);
         drop(self.stage.client());
+    }
+
+    /// From here on one descriptor more is right.
+    pub(crate) fn keeps_another_descriptor(&mut self) {
+        self.descriptors += 1;
     }
 
     #[track_caller]

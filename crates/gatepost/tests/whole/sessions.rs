@@ -8,4 +8,4 @@ mod log;
 mod pipelining;
 mod times;
 mod upstream;
-mod users_file;
+pub(crate) mod users_file;

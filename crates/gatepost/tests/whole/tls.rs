@@ -45,8 +45,8 @@ impl Protocol {
 }
 
 /// A proxy that speaks TLS, with its auth server and its backend.
-struct Secured {
-    stage: Stage,
+pub(crate) struct Secured {
+    pub(crate) stage: Stage,
     /// The file with whom clients believe.
     root: PathBuf,
     /// Its owner, if nobody else is.
@@ -57,7 +57,7 @@ impl Secured {
     /// Everybody may log in and is sent to a backend that then says nothing more. There is STARTTLS at
     /// [`Stage::address`] and TLS from the first byte at `@tls`; `settings` are further directives of the server.
     #[track_caller]
-    fn new(protocol: Protocol, settings: &str) -> Self {
+    pub(crate) fn new(protocol: Protocol, settings: &str) -> Self {
         Self::playing(protocol, settings, protocol.backend())
     }
 
@@ -88,7 +88,7 @@ impl Secured {
 
     /// Runs a Python program with the names of [`PREAMBLE`]; `more` are its arguments.
     #[track_caller]
-    fn talk(&self, program: &str, more: &[&str]) -> Ran {
+    pub(crate) fn talk(&self, program: &str, more: &[&str]) -> Ran {
         let words = self.words();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         tool::python(&format!("{PREAMBLE}{program}"), &[&words, more].concat())

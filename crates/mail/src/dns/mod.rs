@@ -13,6 +13,8 @@ mod conf;
 mod counters;
 mod exchange;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lookup;
 mod message;
 mod name;

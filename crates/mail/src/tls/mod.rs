@@ -10,6 +10,8 @@ mod client;
 mod conf_command;
 mod decrypt;
 mod environment;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod groups;
 mod keys;
 mod mistake;

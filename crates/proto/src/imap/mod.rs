@@ -6,6 +6,8 @@ mod reply;
 
 pub mod back;
 pub mod front;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use back::Back;
 pub use command::Tag;

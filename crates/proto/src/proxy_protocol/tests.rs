@@ -114,10 +114,22 @@ fn what_is_no_header_of_version_1_is_logged_up_to_the_end_of_the_line() {
         ("PROXY TCP5 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY TCP5 192.0.2.1 192.0.2.2 1 2"),
         ("PROXY  UNKNOWN\r\n", "PROXY  UNKNOWN"),
         ("PRO\r\n", "PRO"),
-        ("a1 NOOP\r\n", "a1 NOOP"),
+        ("proxy it\r\n", "proxy it"),
         ("\x16\x03\x01", "\\x16\\x03\\x01"),
         ("\r\n\r\nQUIT\r\n", ""),
         ("x\"y", "x\\\"y"),
+    ] {
+        assert_eq!(fault(input.as_bytes()), format!("broken header: \"{text}\""));
+    }
+}
+
+#[test]
+fn of_a_client_that_speaks_mail_at_once_no_password_is_logged() {
+    for (input, text) in [
+        ("a1 LOGIN joe hush\r\n", "a1"),
+        ("PASS hush\r\n", "PASS"),
+        (" hush\r\n", ""),
+        ("GET / HTTP/1.1\r\n", "GET"),
     ] {
         assert_eq!(fault(input.as_bytes()), format!("broken header: \"{text}\""));
     }

@@ -7,6 +7,8 @@ mod xclient;
 
 pub mod back;
 pub mod front;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use back::{Back, Facts};
 pub use front::Front;

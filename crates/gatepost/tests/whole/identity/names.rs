@@ -123,6 +123,23 @@ fn a_poisoned_name_reaches_nobody() {
     }
 }
 
+// CVE-2016-0747 and its kin: aliases without end.
+#[test]
+fn aliases_in_a_circle_come_to_an_end_and_name_nobody() {
+    for (first, second) in [("ring.example", "ring.example"), ("ring.example", "back.example")] {
+        let dns = DnsServer::start();
+        let circle = || Reply::cname(first, 60, second).and_cname(second, 60, first);
+        dns.says(ARPA, PTR, Reply::ptr(ARPA, 60, first));
+        for name in [first, second] {
+            dns.says(name, A, circle());
+            dns.says(name, AAAA, circle());
+        }
+        let told = told(&dns, "[UNAVAILABLE]");
+        assert_eq!(told.host, "[UNAVAILABLE]");
+        assert!(dns.asked().len() < 40, "{} questions", dns.asked().len());
+    }
+}
+
 /// `PID#TID: *1 ` as it is in the line about the name.
 fn prefix(log: &str) -> String {
     let line = log.lines().find(|line| line.contains("invalid host name")).unwrap_or_default();

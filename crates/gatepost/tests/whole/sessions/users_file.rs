@@ -78,8 +78,8 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// The answer to a CRAM-MD5 challenge in base64 (RFC 2195).
-fn cram_md5(challenge: &[u8]) -> String {
+/// The answer of `u` to a CRAM-MD5 challenge in base64 (RFC 2195).
+pub(crate) fn cram_md5(challenge: &[u8]) -> String {
     let challenge = STANDARD.decode(challenge.trim_ascii_end()).expect("a challenge is base64");
     let mut mac = Hmac::<Md5>::new_from_slice(b"p w").expect("a key of any length will do");
     mac.update(&challenge);
