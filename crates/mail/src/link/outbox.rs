@@ -24,6 +24,9 @@ use super::stream::Stream;
 /// The longest write that is posted: longer ones are worth a system call of their own.
 const LONGEST: usize = 4096;
 
+/// Room of a buffer that is kept for letters to come. Hardly any letter needs more.
+const SPARE: usize = 256;
+
 /// Letters and closes that go out at once, whoever else may still have something to say.
 const FULL: usize = BATCH as usize;
 
@@ -276,15 +279,15 @@ impl Outbox {
     /// cut short.
     fn post(&mut self, account: &Arc<Account>, bytes: &[u8]) -> bool {
         if let Some(letter) = self.letter(account) {
-            let fits = letter.bytes.len() + bytes.len() <= letter.bytes.capacity();
+            let fits = letter.bytes.len() + bytes.len() <= LONGEST;
             if fits {
-                letter.bytes.extend_from_slice(bytes);
+                append(&mut letter.bytes, bytes);
             }
             return fits;
         }
         *account.state() = State::Posted;
-        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(LONGEST));
-        buffer.extend_from_slice(bytes);
+        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SPARE));
+        append(&mut buffer, bytes);
         self.summon();
         self.letters.push(Letter {
             to: Arc::clone(account),
@@ -331,13 +334,26 @@ impl Outbox {
             // Not all that it has room for: what is behind them was never written.
             bytes.as_mut_slice().zeroize();
             bytes.clear();
-            self.spare.push(bytes);
+            if bytes.capacity() <= SPARE {
+                self.spare.push(bytes);
+            }
         }
         self.spare.truncate(FULL);
         let closes: Vec<_> = self.closing.drain(..).map(Job::Close).collect();
         self.ring.run(closes);
         owners
     }
+}
+
+/// Leaves no copy behind that nobody wipes.
+fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    if buffer.capacity() - buffer.len() < bytes.len() {
+        let mut larger = Vec::with_capacity((buffer.len() + bytes.len()).next_power_of_two());
+        larger.extend_from_slice(buffer);
+        buffer.as_mut_slice().zeroize();
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 impl Letter {
