@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use proto::forwarded::Hearsay;
 use proto::{Dialogue, Forwarded, Front, Login, LoginAnswer, Salt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -132,7 +133,7 @@ impl Greeted {
     pub fn waiting(self) -> Box<Waiting> {
         let Self { link, client, service, credit, salt, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
-        let (link, forwarded, input) = (Link::from(link), Forwarded::default(), BytesMut::new());
+        let (link, forwarded, input) = (Link::from(link), Hearsay::default(), BytesMut::new());
         let counted = Counted::default();
         let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
         let mut waiting = Waiting::new(prefaced, salt, deadline);
@@ -179,12 +180,7 @@ impl Waiting {
         let Prefaced { client, secured, forwarded, service, counted, .. } = &self.prefaced;
         let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
         let told = !teller.is_new(service.log.of(client.addr), client.addr);
-        if known
-            || told
-            || !counted.is_empty()
-            || *forwarded != Forwarded::default()
-            || !self.front.greeted_only()
-        {
+        if known || told || !counted.is_empty() || !forwarded.is_nothing() || !self.front.greeted_only() {
             return Err(self);
         }
         let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
@@ -266,15 +262,16 @@ impl Waiting {
         let Prefaced { client, credit, forwarded, .. } = &mut self.prefaced;
         if *credit != Credit::Nothing {
             let said = self.front.forwarded();
-            *forwarded = match *credit {
+            let believed = match *credit {
                 Credit::Everything => said.clone(),
                 _ => Forwarded {
                     // The header may have said it too. Nobody can give a client more hops than it has.
                     ttl: said.ttl.into_iter().chain(forwarded.ttl).min(),
                     session: said.session.clone(),
-                    ..std::mem::take(forwarded)
+                    ..Forwarded::clone(forwarded)
                 },
             };
+            *forwarded = believed.into();
         }
         if let (Credit::Everything, Some(addr)) = (*credit, forwarded.client.addr()) {
             client.addr = ClientAddr::Tcp(addr);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use proto::auth_http::Proxied;
-use proto::forwarded::MOST_HOPS;
+use proto::forwarded::{Hearsay, MOST_HOPS};
 use proto::proxy_protocol::{self, Fault, Header, LONGEST, Parsed};
 use proto::{Forwarded, Protocol, auth_http, smtp};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -43,7 +43,7 @@ pub struct Prefaced {
     /// How much of what it says of others, by commands, is believed.
     pub credit: Credit,
     /// What is believed that a proxy says of the client, beside its address.
-    pub forwarded: Forwarded,
+    pub forwarded: Hearsay,
     /// What counts it.
     pub counted: Counted,
     /// What it has said already, while its name was being looked up.
@@ -98,6 +98,7 @@ pub async fn complete(
     }
     // Behind a balancer that is believed, its TLS with the client counts like ours.
     let secured = client.tls.is_some();
+    let forwarded = forwarded.into();
     Ok(Prefaced { link, client, service, secured, credit, forwarded, counted, input })
 }
 

@@ -41,7 +41,7 @@ impl Front {
     }
 
     /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
-    pub const fn forwarded(&self) -> &Forwarded {
+    pub fn forwarded(&self) -> &Forwarded {
         match self {
             Self::Imap(front) => front.forwarded(),
             Self::Pop3(front) => front.forwarded(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::counters::Counters;
-use crate::{Credentials, Forwarded, Login, Method, Salt, Settings, Starttls};
+use crate::forwarded::Hearsay;
+use crate::{Credentials, Login, Method, Salt, Settings, Starttls};
 
 /// The part of a front that outlives its states.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Client {
     heard: bool,
     trusted: bool,
     /// What it says of the client that it is a proxy for.
-    pub(crate) forwarded: Forwarded,
+    pub(crate) forwarded: Hearsay,
     name: Option<Bytes>,
 }
 
@@ -32,7 +33,7 @@ impl Client {
             secured,
             heard: false,
             trusted: false,
-            forwarded: Forwarded::default(),
+            forwarded: Hearsay::default(),
             name: None,
         }
     }
@@ -60,7 +61,7 @@ impl Client {
     /// TLS is up from here on. What was said in clear of somebody else may have been said by anybody.
     pub(crate) fn secure(&mut self) {
         self.secured = true;
-        self.forwarded = Forwarded::default();
+        self.forwarded = Hearsay::default();
     }
 
     /// Whether STARTTLS is offered and accepted now.

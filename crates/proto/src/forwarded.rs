@@ -6,6 +6,8 @@
 mod fields;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
@@ -40,6 +42,38 @@ pub struct Forwarded {
     pub name: Option<String>,
     /// What upstreams want to know beside; nothing of it means anything to us.
     pub fields: Fields,
+}
+
+/// What is said of a client, if anything is: most clients are no proxies, and of them this takes no room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hearsay(Option<Box<Forwarded>>);
+
+impl Hearsay {
+    /// Whether nothing is said.
+    pub const fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl From<Forwarded> for Hearsay {
+    fn from(forwarded: Forwarded) -> Self {
+        Self((forwarded != Forwarded::default()).then(|| Box::new(forwarded)))
+    }
+}
+
+impl Deref for Hearsay {
+    type Target = Forwarded;
+
+    fn deref(&self) -> &Forwarded {
+        static NOTHING: LazyLock<Forwarded> = LazyLock::new(Forwarded::default);
+        self.0.as_deref().unwrap_or_else(|| &NOTHING)
+    }
+}
+
+impl DerefMut for Hearsay {
+    fn deref_mut(&mut self) -> &mut Forwarded {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// An address and a port, as far as they were said.

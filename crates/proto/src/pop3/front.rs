@@ -36,7 +36,7 @@ impl Front {
     }
 
     /// What the client says of the one that it is a proxy for; nothing unless it is trusted.
-    pub const fn forwarded(&self) -> &Forwarded {
+    pub fn forwarded(&self) -> &Forwarded {
         &self.0.client().forwarded
     }
 
