@@ -288,3 +288,159 @@ impl From<u64> for Ticket {
         Self { place: half(data >> 32), serial: half(low) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    use tokio::task::yield_now;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Says its name when it is woken.
+    struct Guest {
+        name: u32,
+        socket: UnixStream,
+        called: Arc<AtomicBool>,
+        woken: mpsc::Sender<u32>,
+    }
+
+    impl Sleeper for Guest {
+        fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
+            [Some(self.socket.as_fd()), None]
+        }
+
+        fn is_called(&self) -> bool {
+            self.called.load(Ordering::Relaxed)
+        }
+
+        fn wake(self: Box<Self>) {
+            self.woken.send(self.name).unwrap();
+        }
+    }
+
+    /// A thread with a table.
+    struct House {
+        called: Arc<AtomicBool>,
+        say: mpsc::Sender<u32>,
+        woken: mpsc::Receiver<u32>,
+    }
+
+    impl House {
+        async fn open() -> Self {
+            tokio::spawn(watch());
+            while !is_possible() {
+                yield_now().await;
+            }
+            let (say, woken) = mpsc::channel();
+            Self { called: Arc::default(), say, woken }
+        }
+
+        /// Lays somebody to rest for `span`; returns the other end of the socket.
+        fn lay(&self, name: u32, span: Duration) -> UnixStream {
+            let (socket, peer) = UnixStream::pair().unwrap();
+            let (called, woken) = (Arc::clone(&self.called), self.say.clone());
+            begin(Box::new(Guest { name, socket, called, woken }), Instant::now() + span);
+            peer
+        }
+
+        /// Who is woken next, if anybody is within a short time.
+        async fn next(&self) -> Option<u32> {
+            for _ in 0..50 {
+                if let Ok(name) = self.woken.try_recv() {
+                    return Some(name);
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+            None
+        }
+    }
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    #[tokio::test]
+    async fn a_byte_or_the_end_wakes_its_session_and_no_other() {
+        let house = House::open().await;
+        let mut peers: Vec<_> = (0..3).map(|name| house.lay(name, LONG)).collect();
+        assert_eq!(house.next().await, None);
+        peers[1].write_all(b"x").unwrap();
+        assert_eq!(house.next().await, Some(1));
+        drop(peers.remove(0));
+        assert_eq!(house.next().await, Some(0));
+        assert_eq!(house.next().await, None);
+        // A place is taken again, and what belonged to its last guest does not matter.
+        let _peer = house.lay(7, LONG);
+        drop(peers);
+        assert_eq!(house.next().await, Some(2));
+        assert_eq!(house.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn more_than_are_taken_at_a_time_are_all_woken() {
+        let house = House::open().await;
+        let peers: Vec<_> = (0..600).map(|name| house.lay(name, LONG)).collect();
+        drop(peers);
+        let mut woken = Vec::new();
+        while let Some(name) = house.next().await {
+            woken.push(name);
+        }
+        woken.sort_unstable();
+        assert!(woken.iter().copied().eq(0..600), "{}", woken.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_wakes_each_in_its_turn_and_no_more_than_a_second_early() {
+        let house = House::open().await;
+        let begun = Instant::now();
+        let _peers = [(5, 5), (3, 3), (60, 60), (4, 4)].map(|(name, seconds)| {
+            house.lay(name, Duration::from_secs(seconds) + Duration::from_millis(500))
+        });
+        for seconds in [3_u32, 4, 5, 60] {
+            let name = loop {
+                if let Some(name) = house.next().await {
+                    break name;
+                }
+            };
+            assert_eq!(name, seconds);
+            let late = begun.elapsed().as_secs_f64() - f64::from(seconds);
+            assert!((-0.6..0.6).contains(&late), "{seconds}: {late}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_wakes_those_whom_it_is_for() {
+        let house = House::open().await;
+        let _peer = house.lay(1, LONG);
+        call();
+        assert_eq!(house.next().await, None);
+        house.called.store(true, Ordering::Relaxed);
+        call();
+        assert_eq!(house.next().await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn alarms_of_those_who_woke_before_do_not_pile_up() {
+        let house = House::open().await;
+        house.called.store(true, Ordering::Relaxed);
+        for _ in 0..10 * MOST_STALE {
+            drop(house.lay(1, LONG));
+            call();
+        }
+        assert!(with(|table| table.listed).unwrap() <= MOST_STALE + 3);
+        assert_eq!(with(|table| table.places.len()), Some(1));
+    }
+
+    #[tokio::test]
+    async fn without_a_table_nobody_rests() {
+        let (say, woken) = mpsc::channel();
+        let house = House { called: Arc::default(), say, woken };
+        assert!(!is_possible());
+        let _peer = house.lay(1, LONG);
+        assert_eq!(house.woken.try_recv(), Ok(1));
+    }
+}

@@ -6,6 +6,7 @@ mod limits;
 mod listeners;
 mod log;
 mod pipelining;
+mod rest;
 mod times;
 mod upstream;
 pub(crate) mod users_file;

@@ -21,6 +21,7 @@ use crate::scratch;
 mod broken;
 mod facts;
 mod openssl;
+mod posted;
 mod records;
 mod relayed;
 mod talk;
