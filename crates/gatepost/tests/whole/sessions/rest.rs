@@ -1,5 +1,6 @@
 //! Sessions that are silent for a while rest: nobody may notice.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use nix::sys::signal::Signal;
@@ -17,9 +18,10 @@ fn watched(proxy: &Proxy) -> usize {
         let mut words = line.strip_prefix("tfd:")?.split_whitespace().skip_while(|word| *word != "events:");
         u32::from_str_radix(words.nth(1)?, 16).ok()
     };
-    let watched =
-        |text: String| text.lines().filter_map(events).filter(|it| it & EDGE_TRIGGERED == 0).count();
-    texts.map(watched).sum()
+    let is_watched = |line: &&str| events(line).is_some_and(|events| events & EDGE_TRIGGERED == 0);
+    // One epoll may have two descriptors.
+    let lines = |text: String| text.lines().filter(is_watched).map(str::to_owned).collect::<Vec<_>>();
+    texts.flat_map(lines).collect::<BTreeSet<_>>().len()
 }
 
 #[track_caller]
