@@ -278,12 +278,14 @@ impl Proxied {
         async move {
             let Held { teller, ties } = &mut *self.held;
             let ended = tokio::select! {
-                ended = self.connected.relay.run() => ended,
+                // Before the relay: nobody goes to rest who has been called.
+                biased;
                 Ok(_) = ties.orders.wait_for(|order| *order >= Order::Cut) => {
                     let trouble = Trouble::ShutdownTimeout;
                     teller.tell_while(Action::Proxying, &Event::Trouble(&trouble));
                     return;
                 }
+                ended = self.connected.relay.run() => ended,
             };
             if matches!(ended, Ok(Stop::Silence)) {
                 self.rest();

@@ -5,6 +5,8 @@
 
 mod names;
 pub(crate) mod privileges;
+#[cfg(debug_assertions)]
+mod probe;
 mod sandbox;
 
 use std::cell::RefCell;
@@ -167,6 +169,8 @@ impl Worker {
             logs.main.line(level, None, message);
         }
         dropped.inspect_err(|fatal| logs.main.line(Level::Emerg, None, Reason(fatal)))?;
+        #[cfg(debug_assertions)]
+        probe::run(&logs.main);
         if let Err(error) = memory::give_back() {
             logs.main.line(Level::Notice, None, format_args!("the allocator has no thread: {error}"));
         }

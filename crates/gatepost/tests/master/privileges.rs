@@ -72,6 +72,17 @@ fn the_worker_is_locked_in_and_says_so() {
 }
 
 #[test]
+fn the_worker_cannot_open_a_file_that_everybody_may_read() {
+    let free = Setting::new("sandbox off; env GATEPOST_PROBE=/etc/passwd;", "").start();
+    free.wait_for_log("probe: opened");
+    let stage = Setting::new("env GATEPOST_PROBE=/etc/passwd;", "").start();
+    stage.wait_for_log("probe: ");
+    if stage.count("landlock on") + stage.count("seccomp on") > 0 {
+        assert_eq!(stage.count("probe: permission denied"), 1, "{}", stage.log());
+    }
+}
+
+#[test]
 fn the_worker_has_sockets_and_logs_open_and_no_other_file() {
     if !geteuid().is_root() {
         // The worker lets nobody look inside, not even its own user.
