@@ -70,7 +70,12 @@ impl Default for Options {
             gatepost: None,
             others: Vec::new(),
             rounds: 5,
-            extent: Extent { span: Duration::from_millis(1500), sessions: 8000, block: 16 << 20 },
+            extent: Extent {
+                span: Duration::from_millis(1500),
+                settle: Duration::from_secs(4),
+                sessions: 8000,
+                block: 16 << 20,
+            },
             pin: false,
             form: Form::Text,
             update: None,
@@ -82,7 +87,8 @@ impl Options {
     /// Just enough to see that it works.
     fn quick(&mut self) {
         self.rounds = 1;
-        self.extent = Extent { span: Duration::from_millis(60), sessions: FEWEST_SESSIONS, block: 1 << 20 };
+        let span = Duration::from_millis(60);
+        self.extent = Extent { span, settle: span, sessions: FEWEST_SESSIONS, block: 1 << 20 };
     }
 }
 

@@ -20,9 +20,6 @@ pub(crate) type Sample = BTreeMap<Metric, f64>;
 /// not count as theirs.
 const FIRST: usize = 8;
 
-/// Sessions count as idle after this time of silence.
-const SETTLE: Duration = Duration::from_secs(4);
-
 /// A proxy that has used no CPU for this long has finished what it was doing.
 const QUIET: Duration = Duration::from_millis(100);
 /// It is given this long to come to rest.
@@ -33,6 +30,8 @@ const REST: Duration = Duration::from_secs(5);
 pub(crate) struct Extent {
     /// The length of a run.
     pub(crate) span: Duration,
+    /// How long sessions are silent before they count as idle.
+    pub(crate) settle: Duration,
     /// How many sessions are held.
     pub(crate) sessions: usize,
     /// The size of a download in bytes.
@@ -112,7 +111,7 @@ impl Spot<'_> {
         pair.rest()?;
         let base = pair.proxy.memory()?;
         pair.load.order(&Order::Hold { state, sessions })?;
-        pass(SETTLE);
+        pass(self.bench.extent.settle);
         pair.rest()?;
         let full = pair.proxy.memory()?;
         let idle = pair.idle(self.bench.extent.span)?;
