@@ -61,10 +61,15 @@ pub struct Broken {
     pub done: bool,
 }
 
+/// Bytes that a flow reads at a time, at first and where the reader is slow: what it does not take has to be kept.
+const SLOW: usize = 64 * 1024;
+
 /// One direction: what was read and could not be written yet, and whether its end was seen and passed on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flow {
     waiting: BytesMut,
+    /// How much to read at a time: grows while all is taken at once.
+    room: usize,
     ended: bool,
     closed: bool,
 }
@@ -84,7 +89,7 @@ impl Relay {
         for_client: BytesMut,
         timeout: Duration,
     ) -> Self {
-        let flow = |waiting| Flow { waiting, ..Flow::default() };
+        let flow = |waiting| Flow { waiting, room: SLOW, ended: false, closed: false };
         let (to_upstream, to_client) = (flow(for_upstream), flow(for_client));
         Self { client, upstream, to_upstream, to_client, deaf: None, timeout, last: Instant::now() }
     }
@@ -229,7 +234,8 @@ impl Flow {
     /// One read and one write; what the write leaves over waits.
     fn pass(&mut self, from: &mut Link, to: &mut Link, moved: &mut bool) -> Result<(), Fault> {
         scratch::lend(|buffer| {
-            let n = match from.try_read(buffer) {
+            let room = self.room.min(buffer.len());
+            let n = match from.try_read(&mut buffer[..room]) {
                 Ok(0) => {
                     self.ended = true;
                     return Ok(());
@@ -250,6 +256,11 @@ impl Flow {
                 Err(e) => return Err(Fault::send(e)),
             };
             self.waiting.extend_from_slice(&buffer[written..n]);
+            if written < n {
+                self.room = SLOW;
+            } else if n == room {
+                self.room = (2 * room).min(scratch::SIZE);
+            }
             Ok(())
         })
     }

@@ -9,13 +9,13 @@ use bytes::BytesMut;
 use crate::link::Link;
 
 /// Bytes that one read takes at most. Larger reads save system calls on downloads.
-pub const SIZE: usize = 64 * 1024;
+pub const SIZE: usize = 256 * 1024;
 
-/// The longest handshake message that rustls takes, and a record on top.
-const INCOMING: usize = 64 * 1024 + 20 * 1024;
+/// As much as a reader may want, or the longest handshake message that rustls takes (64 kB), and a record on top.
+const INCOMING: usize = SIZE + 20 * 1024;
 
-/// [`SIZE`] after encryption: four or five records, each with less than 64 bytes of TLS's own, and a key update.
-const OUTGOING: usize = SIZE + 1024;
+/// [`SIZE`] after encryption: 16 or 17 records, each with less than 64 bytes of TLS's own, and a key update.
+const OUTGOING: usize = SIZE + 2048;
 
 /// A buffer of the thread. It cannot be kept, so it cannot be held while something is awaited.
 type Buffer = RefCell<Box<[u8]>>;
