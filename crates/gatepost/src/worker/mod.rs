@@ -14,6 +14,7 @@ use std::env;
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -201,10 +202,16 @@ impl Worker {
     async fn run(mut self) -> Result<(), Fatal> {
         let mut orphan = false;
         let slots = self.serving.slots();
-        let mut counted = interval(COUNTED_EVERY);
+        let (mut counted, mut connections) = (interval(COUNTED_EVERY), None);
         loop {
             tokio::select! {
-                _ = counted.tick() => self.say(ToMaster::Connections(slots.used())),
+                _ = counted.tick() => {
+                    // While nothing changes, nobody is woken for it.
+                    let before = mem::replace(&mut connections, Some(slots.used()));
+                    if connections != before {
+                        self.say(ToMaster::Connections(slots.used()));
+                    }
+                }
                 message = self.from_master.recv(), if !orphan => match message {
                     Some(Ok((message, descriptors))) => self.obey(message, descriptors),
                     Some(Err(error)) => self.line(Level::Alert, &error.to_string()),
