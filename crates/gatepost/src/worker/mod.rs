@@ -14,7 +14,6 @@ use std::env;
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -207,9 +206,9 @@ impl Worker {
             tokio::select! {
                 _ = counted.tick() => {
                     // While nothing changes, nobody is woken for it.
-                    let before = mem::replace(&mut connections, Some(slots.used()));
-                    if connections != before {
-                        self.say(ToMaster::Connections(slots.used()));
+                    let used = slots.used();
+                    if connections.replace(used) != Some(used) {
+                        self.say(ToMaster::Connections(used));
                     }
                 }
                 message = self.from_master.recv(), if !orphan => match message {

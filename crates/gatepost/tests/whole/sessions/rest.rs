@@ -12,8 +12,8 @@ use crate::stage::{self, Protocol, SERVER_NAME, Stage};
 /// How many sockets are watched for sessions at rest: their epoll is level-triggered, the runtime's is not.
 fn watched(proxy: &Proxy) -> usize {
     const EDGE_TRIGGERED: u32 = 1 << 31;
-    let infos = fs::read_dir(format!("/proc/{}/fdinfo", proxy.process().id())).unwrap();
-    let texts = infos.flatten().filter_map(|info| fs::read_to_string(info.path()).ok());
+    let infos = fs::read_dir(format!("/proc/{}/fdinfo", proxy.process().id()));
+    let texts = infos.into_iter().flatten().flatten().filter_map(|info| fs::read_to_string(info.path()).ok());
     let events = |line: &str| {
         let mut words = line.strip_prefix("tfd:")?.split_whitespace().skip_while(|word| *word != "events:");
         u32::from_str_radix(words.nth(1)?, 16).ok()
