@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use mail::auth::Resolve;
 use mail::auth::users::Pool;
-use mail::dns::{ConfFile, ConfFiles, Resolvers, Zones};
+use mail::dns::ConfFile;
 use mail::files::Files;
 use mail::generation::Makings;
-use mail::limit;
 use mail::listener::Bound;
 use mail::log::Log;
-use mail::penalty;
 use mail::serve::{Order, Prepare, Retired, Workers};
 use mail::settings::log::Level;
 use mail::slots::Slots;
@@ -49,16 +47,7 @@ impl Serving {
         let verifiers = Arc::new(verifiers.map_err(StartError::Threads)?);
         let prepare = prepare(process.affinity.clone(), process.processors);
         Ok(Self {
-            makings: Makings {
-                resolver,
-                resolvers: Resolvers::default(),
-                zones: Zones::default(),
-                conf_files: ConfFiles::default(),
-                limits: limit::Zones::default(),
-                penalties: penalty::Tables::default(),
-                lasting,
-                verifiers,
-            },
+            makings: Makings::new(resolver, lasting, verifiers),
             workers: Workers::new(Slots::new(0), prepare, rings),
             logs,
             shutdown_timeout: None,

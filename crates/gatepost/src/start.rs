@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
 use mail::auth::users::Pool;
-use mail::dns::{ConfFiles, Resolvers, Zones};
 use mail::event::Errno;
 use mail::files::Files;
 use mail::flavour::Flavour;
 use mail::generation::{BuildError, Generation, Makings};
-use mail::limit;
 use mail::listener::OpenError;
 use mail::log::{Log, ServerLog};
-use mail::penalty;
 use mail::settings::log::Level;
 use mail::settings::{Core, ErrorLog, Mail};
 use mail::tls::Lasting;
@@ -118,30 +115,14 @@ impl OpenLogs {
 
 /// What all generations of this process are made with.
 pub(crate) fn makings() -> io::Result<Makings> {
-    Ok(Makings {
-        resolver: Arc::new(CachedResolver::new(SystemResolver)),
-        resolvers: Resolvers::default(),
-        zones: Zones::default(),
-        conf_files: ConfFiles::default(),
-        limits: limit::Zones::default(),
-        penalties: penalty::Tables::default(),
-        lasting: Lasting::new(),
-        verifiers: Arc::new(Pool::with_all_cores()?),
-    })
+    let resolver = Arc::new(CachedResolver::new(SystemResolver));
+    Ok(Makings::new(resolver, Lasting::new(), Arc::new(Pool::with_all_cores()?)))
 }
 
 /// Makings for a generation that serves nobody: to see whether it can be made.
 pub(crate) fn rehearsal() -> io::Result<Makings> {
-    Ok(Makings {
-        resolver: Arc::new(SystemResolver),
-        resolvers: Resolvers::default(),
-        zones: Zones::default(),
-        conf_files: ConfFiles::default(),
-        limits: limit::Zones::default(),
-        penalties: penalty::Tables::default(),
-        lasting: Lasting::new(),
-        verifiers: Arc::new(Pool::new(std::num::NonZero::<usize>::MIN)?),
-    })
+    let verifiers = Pool::new(std::num::NonZero::<usize>::MIN)?;
+    Ok(Makings::new(Arc::new(SystemResolver), Lasting::new(), Arc::new(verifiers)))
 }
 
 /// Puts the servers to work; `warn` hears of what looks wrong in users files.

@@ -48,6 +48,22 @@ pub struct Makings {
     pub verifiers: Arc<Pool>,
 }
 
+impl Makings {
+    /// Makings of a process that has not served yet: nothing is counted, remembered or known.
+    pub fn new(resolver: Arc<dyn Resolve>, lasting: tls::Lasting, verifiers: Arc<Pool>) -> Self {
+        Self {
+            resolver,
+            resolvers: dns::Resolvers::default(),
+            zones: dns::Zones::default(),
+            conf_files: dns::ConfFiles::default(),
+            limits: limit::Zones::default(),
+            penalties: penalty::Tables::default(),
+            lasting,
+            verifiers,
+        }
+    }
+}
+
 /// Why a configuration cannot be put to work.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {

@@ -15,13 +15,10 @@ use super::*;
 use crate::address::{Endpoint, written};
 use crate::auth::resolve::SystemResolver;
 use crate::auth::users::Pool;
-use crate::dns::{ConfFiles, Resolvers, Zones};
 use crate::files::Files;
 use crate::flavour::Flavour;
 use crate::generation::{Makings, Service};
-use crate::limit;
 use crate::log::tests::Memory;
-use crate::penalty;
 use crate::settings::listen::SocketOptions;
 use crate::settings::log::Level;
 use crate::settings::{self, Door, MailBlock, Surroundings};
@@ -48,16 +45,8 @@ fn generation(name: &str, memory: &Memory) -> Generation {
     let (directory, prefix, host_name) = ("/".into(), "/".into(), "host".to_owned());
     let flavour = Flavour::Gatepost;
     let mail = mail.resolve(&Surroundings { directory, prefix, host_name, flavour }).unwrap();
-    let makings = Makings {
-        resolver: Arc::new(SystemResolver),
-        resolvers: Resolvers::default(),
-        zones: Zones::default(),
-        conf_files: ConfFiles::default(),
-        limits: limit::Zones::default(),
-        penalties: penalty::Tables::default(),
-        lasting: Lasting::new(),
-        verifiers: Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap()),
-    };
+    let verifiers = Arc::new(Pool::new(NonZero::<usize>::MIN).unwrap());
+    let makings = Makings::new(Arc::new(SystemResolver), Lasting::new(), verifiers);
     let log = |_: &_| memory.log(Level::Error).into();
     Generation::build(&mail.servers, &makings, &Files::on_disk(), log, |_| {}).unwrap()
 }
