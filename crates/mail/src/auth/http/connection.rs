@@ -1,7 +1,7 @@
 //! One connection to an auth server: an exchange, and whether another may follow.
 //!
 //! Hand-written, in the task of whoever asks: an answer is one read for the usual server, and a library that can do all
-//! of HTTP costs a quarter of a login. The request goes out as the originals write it, to the byte; no library would
+//! of HTTP more than doubles what a question costs. The request goes out as the originals write it, to the byte; no library would
 //! keep the letter case of the names, the space of an empty value and values that RFC 9110 does not allow.
 
 use std::future::poll_fn;
