@@ -16,11 +16,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
@@ -88,7 +91,33 @@ impl From<Loose> for OwnedFd {
 impl Link {
     /// Connects to `endpoint`. TCP goes without Nagle's delay: a dialogue of small messages waits 40 ms for it.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Ok(Self { socket: Socket::connect(endpoint).await?, tls: None })
+        let mut link = Self::dial(endpoint).await?;
+        link.writable().await?;
+        link.socket.take_error()?;
+        Ok(link)
+    }
+
+    /// Begins to connect to `endpoint`, as [`connect`](Self::connect) does.
+    pub async fn dial(endpoint: &Endpoint) -> io::Result<Self> {
+        Ok(Self { socket: Socket::dial(endpoint).await?, tls: None })
+    }
+
+    /// Waits until the peer that was [dialled](Self::dial) has spoken, or cannot be reached. That saves a turn where it
+    /// speaks first; one that is connected and silent [is there](Self::is_connected) nevertheless.
+    pub async fn spoken_to(&mut self) -> io::Result<()> {
+        self.readable().await?;
+        self.socket.take_error()
+    }
+
+    /// Whether there is another end.
+    pub fn is_connected(&self) -> bool {
+        self.socket.is_connected()
+    }
+
+    /// Takes it that a link which was accepted this moment has nothing to read yet. What there is already will show all
+    /// the same, since the runtime has not been told of it so far.
+    pub fn expect_silence(&self) {
+        self.socket.expect_silence();
     }
 
     /// Takes the stream from its runtime, before a handshake has begun: what TLS knows would be lost.

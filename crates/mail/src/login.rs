@@ -21,6 +21,7 @@ use crate::link::{Link, Loose};
 use crate::log::Log;
 use crate::penalty;
 use crate::preface::{Credit, Prefaced};
+use crate::random;
 use crate::rest;
 use crate::scratch;
 use crate::secure;
@@ -404,7 +405,7 @@ pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
 
 /// A salt that nobody can foresee.
 fn salt() -> Salt {
-    let random = getrandom::u64().expect("the kernel has randomness once it is up");
+    let random = random::number();
     let time = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     Salt { random, time }
 }

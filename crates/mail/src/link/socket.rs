@@ -44,9 +44,27 @@ impl From<Loose> for Socket {
 }
 
 impl Socket {
-    /// Connects to `endpoint`; TCP without Nagle's delay.
-    pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Stream::connect(endpoint).await.map(Self::from)
+    /// Begins to connect to `endpoint`; TCP without Nagle's delay. What becomes of it shows when the socket can be read
+    /// or written.
+    pub(super) async fn dial(endpoint: &Endpoint) -> io::Result<Self> {
+        Stream::dial(endpoint).await.map(Self::from)
+    }
+
+    /// What has gone wrong behind our back, if anything; it is told once.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        self.stream()?.take_error()
+    }
+
+    /// Forgets that it may be readable, before the runtime has heard of it.
+    pub(super) fn expect_silence(&self) {
+        if let Ok(stream) = self.stream() {
+            stream.expect_silence();
+        }
+    }
+
+    /// Whether there is another end.
+    pub(super) fn is_connected(&self) -> bool {
+        self.stream().is_ok_and(Stream::is_connected)
     }
 
     fn account(&self) -> io::Result<&Arc<Account>> {
