@@ -28,6 +28,7 @@ use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
 pub use self::handshake::Facts;
+use self::outbox::Account;
 pub use self::outbox::{BATCH, deliver};
 use self::socket::Socket;
 use self::stream::Stream;
@@ -282,11 +283,38 @@ impl Link {
         }
     }
 
+    /// Whether the end can be said by closing, since there is no TLS.
+    pub fn is_clear(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Closes a [clear](Self::is_clear) link as soon as all that was written is sent, for a peer that has nothing more to
+    /// say.
+    pub fn leave(self) {
+        debug_assert!(self.is_clear(), "TLS says when it ends");
+        self.socket.leave();
+    }
+
+    /// Has the kernel forget the connection when the link is dropped, if nothing is on its way. That is for a peer which
+    /// has closed it already: it need not be told that we have done the same.
+    pub fn abandon(&self) {
+        if self.is_quiet() {
+            // Then it ends in order.
+            let _ = self.socket.abandon();
+        }
+    }
+
+    /// Ends a connection so that the last words arrive.
+    pub async fn farewell(self) {
+        let (patience, most) = LINGER;
+        let _ = timeout(patience, self.part(most)).await;
+    }
+
     /// Shuts down, then waits for the peer's end, at most `most` bytes long.
     ///
     /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
     /// yet. What comes is thrown away as it is: it is not worth decrypting.
-    pub async fn part(mut self, mut most: usize) -> io::Result<()> {
+    async fn part(mut self, mut most: usize) -> io::Result<()> {
         self.shutdown().await?;
         while most > 0 {
             self.socket.readable().await?;
@@ -304,6 +332,15 @@ impl Link {
             }
         }
         Ok(())
+    }
+}
+
+/// How long, and for how many bytes, a peer is listened to that has been told all.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
+
+impl From<Arc<Account>> for Link {
+    fn from(account: Arc<Account>) -> Self {
+        Self { socket: account.into(), tls: None }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::random;
 use crate::rest;
 use crate::scratch;
 use crate::secure;
-use crate::session::{Parting, Word, farewell};
+use crate::session::{Parting, Word};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
 
@@ -399,7 +399,7 @@ pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
     let said =
         timeout_at(deadline, converse(&mut prefaced.link, &mut front, &mut prefaced.input, |_, _| {})).await;
     if let Ok(Ok(Said::Closed)) = said {
-        farewell(prefaced.link).await;
+        prefaced.link.farewell().await;
     }
 }
 

@@ -5,11 +5,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proto::LoginAnswer;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
@@ -117,7 +115,7 @@ impl Word {
     async fn say(self) {
         match self {
             Self::None => {}
-            Self::Sent(link) => farewell(link).await,
+            Self::Sent(link) => link.farewell().await,
             Self::Answer(authorised, answer) => Box::pin(login::last_word(*authorised, answer)).await,
         }
     }
@@ -291,7 +289,9 @@ impl Proxied {
                 self.rest();
             } else if is_done(ended, teller) {
                 teller.tell(&Event::Done);
-                Box::pin(farewell(self.connected.relay.into_client())).await;
+                if let Some(client) = self.connected.relay.part() {
+                    Box::pin(client.farewell()).await;
+                }
             }
         }
     }
@@ -333,13 +333,4 @@ impl Sleeper for Proxied {
             Err(source) => unrested(&self.held.teller, source),
         }
     }
-}
-
-/// How long, and for how many bytes, a client is listened to that has been told all.
-const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
-
-/// Ends a connection so that the last words arrive.
-pub async fn farewell(link: Link) {
-    let (patience, most) = LINGER;
-    let _ = timeout(patience, link.part(most)).await;
 }

@@ -36,6 +36,12 @@ impl From<Stream> for Socket {
     }
 }
 
+impl From<Arc<Account>> for Socket {
+    fn from(account: Arc<Account>) -> Self {
+        Self(State::Awake(account))
+    }
+}
+
 impl From<Loose> for Socket {
     /// At rest.
     fn from(loose: Loose) -> Self {
@@ -205,6 +211,18 @@ impl Socket {
     pub(super) fn shutdown(&self) -> io::Result<()> {
         let account = self.account()?;
         if outbox::end(account) { Ok(()) } else { account.stream.shutdown() }
+    }
+
+    /// Closes as soon as all is sent.
+    pub(super) fn leave(mut self) {
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
+            outbox::leave(account);
+        }
+    }
+
+    /// Has the kernel forget the connection when it is closed, instead of ending it in order.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        self.stream()?.abandon()
     }
 }
 

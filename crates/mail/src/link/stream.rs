@@ -142,6 +142,14 @@ impl Stream {
         each!(self, stream => stream.as_raw_fd())
     }
 
+    /// Has the kernel forget the connection when it is closed, instead of ending it in order; nothing on unix sockets.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub(super) fn shutdown(&self) -> io::Result<()> {
         each!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
