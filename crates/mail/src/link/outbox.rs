@@ -13,7 +13,8 @@ use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ring::{Job, Outcome, Ring};
@@ -24,7 +25,7 @@ use super::Link;
 use super::stream::Stream;
 
 /// The longest write that is posted: longer ones are worth a system call of their own.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 8192;
 
 /// Room of a buffer that is kept for letters to come. Hardly any letter needs more.
 const SPARE: usize = 256;
@@ -43,19 +44,21 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) stream: Stream,
-    state: Mutex<State>,
+    /// A [`State`], beside the debt: it is looked at whenever bytes are moved, and hardly ever is there a debt.
+    state: AtomicU8,
+    debt: Mutex<Option<Box<Debt>>>,
 }
 
 /// What is on the way to a stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum State {
     /// Nothing.
-    #[default]
     Clear,
     /// A letter in the outbox.
     Posted,
     /// It was not taken.
-    Owed(Box<Debt>),
+    Owed,
 }
 
 /// What a stream has not taken.
@@ -159,7 +162,7 @@ pub(super) fn watch(account: &Arc<Account>, cx: &Context<'_>) {
 
 /// Lets the end follow what is posted, or owed. `false`: nothing is.
 pub(super) fn end(account: &Arc<Account>) -> bool {
-    if let State::Owed(debt) = &mut *account.state() {
+    if let Some(debt) = &mut *account.debt() {
         return match &mut **debt {
             Debt::Bytes { last, .. } => {
                 *last = true;
@@ -236,36 +239,55 @@ fn with<T>(use_it: impl FnOnce(&mut Outbox) -> T) -> Option<T> {
 
 impl Account {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, state: Mutex::default() }
+        Self { stream, state: AtomicU8::new(State::Clear as u8), debt: Mutex::default() }
     }
 
     pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn debt(&self) -> MutexGuard<'_, Option<Box<Debt>>> {
+        self.debt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, state: State) -> bool {
+        self.state.load(Ordering::Acquire) == state as u8
+    }
+
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
     }
 
     pub(super) fn is_clear(&self) -> bool {
-        matches!(*self.state(), State::Clear)
-    }
-
-    fn is_owing(&self) -> bool {
-        matches!(*self.state(), State::Owed(_))
+        self.is(State::Clear)
     }
 
     fn is_posted(&self) -> bool {
-        matches!(*self.state(), State::Posted)
+        self.is(State::Posted)
+    }
+
+    fn is_owing(&self) -> bool {
+        self.is(State::Owed)
+    }
+
+    /// What has become of its letter.
+    fn settle(&self, debt: Option<Debt>) {
+        let Some(debt) = debt else { return self.set(State::Clear) };
+        *self.debt() = Some(Box::new(debt));
+        self.set(State::Owed);
     }
 
     /// Sends what is owed; `WouldBlock` if the stream does not take all of it.
     pub(super) fn pay(&self) -> io::Result<()> {
-        let mut state = self.state();
-        let State::Owed(debt) = &mut *state else { return Ok(()) };
+        if !self.is_owing() {
+            return Ok(());
+        }
+        let mut owed = self.debt();
+        let Some(debt) = &mut *owed else { return Ok(()) };
         let paid = debt.pay(&self.stream);
         if !paid.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
-            *state = State::Clear;
+            *owed = None;
+            self.set(State::Clear);
         }
         paid
     }
@@ -323,7 +345,7 @@ impl Outbox {
             }
             return fits;
         }
-        *account.state() = State::Posted;
+        account.set(State::Posted);
         let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SPARE));
         append(&mut buffer, bytes);
         self.summon();
@@ -358,12 +380,13 @@ impl Outbox {
         let jobs = self.letters.iter().map(Letter::job).collect();
         let sent = self.ring.run(jobs);
         let mut delivered = Delivered::default();
-        for (letter, sent) in mem::take(&mut self.letters).into_iter().zip(sent) {
+        let mut letters = mem::take(&mut self.letters);
+        for (letter, sent) in letters.drain(..).zip(sent) {
             let Letter { to, mut bytes, then, owner } = letter;
             let debt = debt(&bytes, then, sent);
             let has_debt = debt.is_some();
             delivered.owners.extend(owner.map(|owner| (owner, has_debt)));
-            *to.state() = debt.map_or(State::Clear, |debt| State::Owed(Box::new(debt)));
+            to.settle(debt);
             match then {
                 Then::Shutdown if !has_debt => drop(to.stream.shutdown()),
                 Then::Leave if has_debt => delivered.debtors.push(to),
@@ -377,6 +400,7 @@ impl Outbox {
                 self.spare.push(bytes);
             }
         }
+        self.letters = letters;
         self.spare.truncate(FULL);
         let closes: Vec<_> = self.closing.drain(..).map(Job::Close).collect();
         self.ring.run(closes);
