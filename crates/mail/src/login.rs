@@ -1,7 +1,7 @@
 //! Greets a client, learns who it is and asks the authority, as often as the authority lets it try.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::driver::{Broken, Said, converse, listen, speak};
 use crate::event::{Event, Step};
 use crate::generation::Service;
 use crate::limit::Counted;
-use crate::link::{Link, Loose};
+use crate::link::Link;
 use crate::log::Log;
 use crate::penalty;
 use crate::preface::{Credit, Prefaced};
 use crate::random;
-use crate::rest;
+use crate::rest::{self, Moment};
 use crate::scratch;
 use crate::secure;
 use crate::session::{Parting, Word};
 use crate::teller::{Action, Teller};
-use crate::trouble::Trouble;
+use crate::trouble::{Call, Trouble};
 
 /// Bytes that are read ahead while the authority thinks, so that a client that hangs up is noticed.
 const READ_AHEAD: usize = 64 * 1024;
@@ -95,14 +95,17 @@ pub struct Waiting {
 }
 
 /// A client that was greeted and has said nothing: the least that has to be kept of it.
+///
+/// There may be very many of these, so every byte counts.
 #[derive(Debug)]
 pub struct Greeted {
-    link: Loose,
+    link: Link,
     client: ClientAddr,
     service: Arc<Service>,
-    credit: Credit,
-    salt: Salt,
-    deadline: Instant,
+    /// The two halves of its salt.
+    random: u64,
+    time: u32,
+    deadline: Moment,
 }
 
 /// What has become of a login.
@@ -115,9 +118,25 @@ enum Settled {
 }
 
 impl Greeted {
-    /// The descriptor of its link.
-    pub fn resting(&self) -> BorrowedFd<'_> {
-        self.link.as_fd()
+    /// Its link.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// The descriptor of its link, at rest.
+    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
+        self.link.resting()
+    }
+
+    /// How long there is nothing to do if the client says nothing.
+    pub fn until(&self) -> Instant {
+        self.deadline.into()
+    }
+
+    /// Whether the client says nothing for so long that its session may rest.
+    pub async fn is_silent(&mut self) -> bool {
+        let may_rest = rest::is_possible() && self.until() > Instant::now() + rest::AFTER;
+        may_rest && timeout(rest::AFTER, self.link.readable()).await.is_err() && self.link.is_quiet()
     }
 
     /// Where it comes from.
@@ -132,13 +151,13 @@ impl Greeted {
 
     /// Takes up the dialogue behind its greeting.
     pub fn waiting(self) -> Box<Waiting> {
-        let Self { link, client, service, credit, salt, deadline } = self;
+        let Self { link, client, service, random, time, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
-        let (link, forwarded, input) = (Link::from(link), Hearsay::default(), BytesMut::new());
-        let counted = Counted::default();
+        let (forwarded, input, counted) = (Hearsay::default(), BytesMut::new(), Counted::default());
+        let credit = Credit::Nothing;
         let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
-        let mut waiting = Waiting::new(prefaced, salt, deadline);
-        let _ = waiting.front.step(&mut BytesMut::new(), &mut BytesMut::new());
+        let mut waiting = Waiting::new(prefaced, Salt { random, time }, deadline.into());
+        let _ = waiting.greeting();
         waiting
     }
 }
@@ -176,18 +195,46 @@ impl Waiting {
         self.settled.as_ref().map_or(self.deadline, |(time, _)| *time)
     }
 
-    /// What is left of it, at rest, if it has only been greeted and nothing is known of it but its address.
-    pub fn greeted(mut self: Box<Self>, teller: &Teller) -> Result<Greeted, Box<Self>> {
-        let Prefaced { client, secured, forwarded, service, counted, .. } = &self.prefaced;
-        let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
-        let told = !teller.is_new(service.log.of(client.addr), client.addr);
-        if known || told || !counted.is_empty() || !forwarded.is_nothing() || !self.front.greeted_only() {
-            return Err(self);
+    /// Greets the client, if nothing is known of it but its address: then little has to be kept until it speaks.
+    pub async fn hail(
+        mut self: Box<Self>,
+        teller: &mut Teller,
+    ) -> Result<Result<Greeted, Box<Self>>, Trouble> {
+        if !self.is_unknown(teller) {
+            return Ok(Err(self));
         }
-        let Some(link) = self.prefaced.link.take_resting() else { return Err(self) };
-        let Self { prefaced, salt, deadline, .. } = *self;
-        let Prefaced { client, service, credit, .. } = prefaced;
-        Ok(Greeted { link, client: client.addr, service, credit, salt, deadline })
+        teller.begin(Action::Greeting);
+        let greeting = self.greeting();
+        match timeout_at(self.deadline, self.prefaced.link.write_all(&greeting)).await {
+            Ok(Ok(())) => Ok(self.greeted(teller)),
+            Ok(Err(source)) => Err(Trouble::Client { call: Call::Send, source }),
+            Err(_) => Err(Trouble::ClientTimedOut),
+        }
+    }
+
+    /// What the front says before it has heard anything.
+    fn greeting(&mut self) -> BytesMut {
+        let mut greeting = BytesMut::new();
+        let _ = self.front.step(&mut BytesMut::new(), &mut greeting);
+        greeting
+    }
+
+    fn is_unknown(&self, teller: &Teller) -> bool {
+        let Prefaced { client, secured, forwarded, service, counted, credit, input, .. } = &self.prefaced;
+        let known = *secured || client.host.is_some() || client.proxied.is_some() || client.tls.is_some();
+        let heard = !input.is_empty() || !forwarded.is_nothing() || !self.front.greeted_only();
+        let is_new = teller.is_new(service.log.of(client.addr), client.addr);
+        is_new && !known && !heard && counted.is_empty() && *credit == Credit::Nothing
+    }
+
+    /// What is left of it, if it has only been greeted and nothing is known of it but its address.
+    pub fn greeted(self: Box<Self>, teller: &Teller) -> Result<Greeted, Box<Self>> {
+        let Some(deadline) = Moment::at(self.deadline).filter(|_| self.is_unknown(teller)) else {
+            return Err(self);
+        };
+        let Self { prefaced: Prefaced { client, service, link, .. }, salt: Salt { random, time }, .. } =
+            *self;
+        Ok(Greeted { link, client: client.addr, service, random, time, deadline })
     }
 
     /// Whether the session may rest until `until` if its client stays silent: it holds nothing, and would not be woken
@@ -407,5 +454,7 @@ pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
 fn salt() -> Salt {
     let random = random::number();
     let time = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    // Whatever it counts, it only has to differ.
+    let time = u32::try_from(time & u64::from(u32::MAX)).unwrap_or_default();
     Salt { random, time }
 }

@@ -14,6 +14,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -32,6 +33,30 @@ const EVENTS: usize = 256;
 
 thread_local! {
     static TABLE: RefCell<Option<Table>> = const { RefCell::new(None) };
+}
+
+/// A moment to a tenth of a second, in a quarter of the room that an [`Instant`] takes. Never before the one that it was
+/// made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(u32);
+
+/// What moments are counted from.
+static DAWN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+const MOMENT: Duration = Duration::from_millis(100);
+
+impl Moment {
+    /// `None`: it is years away.
+    pub fn at(instant: Instant) -> Option<Self> {
+        let count = instant.saturating_duration_since(*DAWN).as_nanos().div_ceil(MOMENT.as_nanos());
+        u32::try_from(count).ok().map(Self)
+    }
+}
+
+impl From<Moment> for Instant {
+    fn from(Moment(count): Moment) -> Self {
+        *DAWN + MOMENT * count
+    }
 }
 
 /// A session that can rest.
@@ -410,6 +435,17 @@ mod tests {
             let late = begun.elapsed().as_secs_f64() - f64::from(seconds);
             assert!((-0.6..0.6).contains(&late), "{seconds}: {late}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_is_what_it_was_made_of_and_less_than_a_tenth_of_a_second() {
+        for step in [0, 1, 99, 100, 101, 86_400_000] {
+            tokio::time::advance(Duration::from_millis(step)).await;
+            let now = Instant::now();
+            let late = Instant::from(Moment::at(now).unwrap()) - now;
+            assert!(late < MOMENT && Instant::from(Moment::at(now).unwrap()) >= now, "{step}: {late:?}");
+        }
+        assert_eq!(Moment::at(Instant::now() + Duration::from_hours(24 * 365 * 20)), None);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub struct Accepted {
     /// Where it comes from.
     pub client: ClientAddr,
     /// The listening address that it came to, as configured.
-    pub server: Endpoint,
+    pub server: Arc<Endpoint>,
     /// What comes before the greeting there.
     pub door: Door,
     /// Its number in the log.
@@ -126,8 +126,41 @@ impl Word {
 /// What only some sessions need, or only for a moment, is boxed: a client that was greeted and says nothing holds no room
 /// for it.
 pub async fn run(accepted: Box<Accepted>) {
-    if let Some(attempt) = Box::pin(Attempt::begin(accepted)).await {
-        attempt.go_on().await;
+    match Box::pin(begin(accepted)).await {
+        Some(Begun::Newcomer(newcomer)) => newcomer.listen().await,
+        Some(Begun::Attempt(attempt)) => Box::pin(attempt.go_on()).await,
+        None => {}
+    }
+}
+
+/// A session whose client may speak.
+enum Begun {
+    /// It has been greeted.
+    Newcomer(Box<Newcomer>),
+    /// It is to be greeted, and more is known of it.
+    Attempt(Attempt),
+}
+
+/// From accept to the greeting.
+async fn begin(accepted: Box<Accepted>) -> Option<Begun> {
+    let Accepted { link, client, server, door, connection, service, slot, orders, presence } = *accepted;
+    let teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
+    let mut held = Box::new(Held { teller, ties: Ties { orders, slot, _presence: presence } });
+    held.teller.tell_while(Action::Initializing, &Event::Connected);
+    let waiting = match preface::complete(link, client, door, service, &mut held.teller).await {
+        Ok(prefaced) => Waiting::greet(prefaced),
+        Err(parting) => {
+            parting.say(&held.teller).await;
+            return None;
+        }
+    };
+    match waiting.hail(&mut held.teller).await {
+        Ok(Ok(greeted)) => Some(Begun::Newcomer(Box::new(Newcomer::new(greeted, *held)))),
+        Ok(Err(waiting)) => Some(Begun::Attempt(Attempt { waiting, held })),
+        Err(trouble) => {
+            held.teller.tell(&Event::Trouble(&trouble));
+            None
+        }
     }
 }
 
@@ -145,21 +178,6 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// From accept to the greeting.
-    async fn begin(accepted: Box<Accepted>) -> Option<Self> {
-        let Accepted { link, client, server, door, connection, service, slot, orders, presence } = *accepted;
-        let teller = Teller::new(Arc::clone(service.log.of(client)), connection, client, server);
-        let mut held = Box::new(Held { teller, ties: Ties { orders, slot, _presence: presence } });
-        held.teller.tell_while(Action::Initializing, &Event::Connected);
-        match preface::complete(link, client, door, service, &mut held.teller).await {
-            Ok(prefaced) => Some(Self { waiting: Waiting::greet(prefaced), held }),
-            Err(parting) => {
-                parting.say(&held.teller).await;
-                None
-            }
-        }
-    }
-
     /// From the greeting, or where it was before it rested, to a session with an upstream.
     async fn go_on(self) {
         let Self { waiting, mut held } = self;
@@ -198,32 +216,66 @@ impl Sleeper for Attempt {
     }
 }
 
-/// A session at rest of which there is nothing to be known but where it came from.
+/// A session of which there is nothing to be known but where it came from.
 struct Newcomer {
     greeted: Greeted,
     connection: u64,
-    server: Endpoint,
+    server: Arc<Endpoint>,
     ties: Ties,
 }
 
 impl Newcomer {
+    fn new(greeted: Greeted, Held { teller, ties }: Held) -> Self {
+        let (connection, server) = teller.into_origin();
+        Self { greeted, connection, server, ties }
+    }
+
     /// As much of `attempt` as has to be kept.
     fn reduce(attempt: Attempt) -> Box<dyn Sleeper> {
         let Attempt { waiting, held } = attempt;
         match waiting.greeted(&held.teller) {
-            Ok(greeted) => {
-                let Held { teller, ties } = *held;
-                let (connection, server) = teller.into_origin();
-                Box::new(Self { greeted, connection, server, ties })
-            }
+            Ok(greeted) => Box::new(Self::new(greeted, *held)),
             Err(waiting) => Box::new(Attempt { waiting, held }),
         }
+    }
+
+    /// From the greeting to the first byte, or to a rest.
+    async fn listen(mut self: Box<Self>) {
+        if self.greeted.is_silent().await {
+            self.rest();
+        } else {
+            Box::pin(self.attempt().go_on()).await;
+        }
+    }
+
+    fn rest(mut self: Box<Self>) {
+        match self.greeted.link().rest() {
+            Ok(()) => {
+                let until = self.greeted.until();
+                rest::begin(self, until);
+            }
+            Err(source) => unrested(&self.teller(), source),
+        }
+    }
+
+    fn teller(&self) -> Teller {
+        let (log, client) = (self.greeted.log(), self.greeted.client());
+        let mut teller = Teller::new(log, self.connection, client, Arc::clone(&self.server));
+        teller.resume(Action::Greeting);
+        teller
+    }
+
+    /// The same with all that a login needs.
+    fn attempt(self) -> Attempt {
+        let teller = self.teller();
+        let Self { greeted, ties, .. } = self;
+        Attempt { waiting: greeted.waiting(), held: Box::new(Held { teller, ties }) }
     }
 }
 
 impl Sleeper for Newcomer {
     fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [Some(self.greeted.resting()), None]
+        [self.greeted.resting(), None]
     }
 
     fn is_called(&self) -> bool {
@@ -231,11 +283,7 @@ impl Sleeper for Newcomer {
     }
 
     fn wake(self: Box<Self>) {
-        let Self { greeted, connection, server, ties } = *self;
-        let mut teller = Teller::new(greeted.log(), connection, greeted.client(), server);
-        teller.resume(Action::Greeting);
-        let held = Box::new(Held { teller, ties });
-        Box::new(Attempt { waiting: greeted.waiting(), held }).wake();
+        Box::new(self.attempt()).wake();
     }
 }
 

@@ -108,7 +108,7 @@ pub struct Teller {
     /// The client, by the address that it has or is believed to have.
     pub client: ClientAddr,
     /// The listening address as configured, not the local address of the connection.
-    pub server: Endpoint,
+    pub server: Arc<Endpoint>,
     /// What the session is doing now.
     action: Action,
     /// Whether STARTTLS was given.
@@ -121,13 +121,13 @@ pub struct Teller {
 
 impl Teller {
     /// The log of the session that came in as number `connection`.
-    pub fn new(log: Arc<Log>, connection: u64, client: ClientAddr, server: Endpoint) -> Self {
+    pub fn new(log: Arc<Log>, connection: u64, client: ClientAddr, server: Arc<Endpoint>) -> Self {
         let action = Action::None;
         Self { log, connection, client, server, action, starttls: false, login: None, upstream: None }
     }
 
     /// The session's number and the address that it came to.
-    pub fn into_origin(self) -> (u64, Endpoint) {
+    pub fn into_origin(self) -> (u64, Arc<Endpoint>) {
         (self.connection, self.server)
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let client = ClientAddr::Tcp("127.0.0.1:49980".parse::<SocketAddr>().unwrap());
         let server = Endpoint::Tcp("127.0.0.1:31005".parse().unwrap());
         let settings = ErrorLog::new(Destination::Stderr, Level::Info, flavour);
-        Teller::new(Arc::new(memory.log_as(&settings)), 24, client, server)
+        Teller::new(Arc::new(memory.log_as(&settings)), 24, client, server.into())
     }
 
     /// The message and context of what is told, without time and process.
@@ -399,7 +399,7 @@ mod tests {
         let memory = Memory::default();
         let client = ClientAddr::Unix;
         let server = Endpoint::Tcp("127.0.0.1:31005".parse().unwrap());
-        let mut teller = Teller::new(Arc::new(memory.log(Level::Debug)), 7, client, server);
+        let mut teller = Teller::new(Arc::new(memory.log(Level::Debug)), 7, client, server.into());
         teller.begin(Action::Auth);
         teller.begin(Action::Auth);
         teller.tell(&Event::Step(Step::Asks(proto::Method::Plain)));

@@ -90,7 +90,7 @@ pub struct Salt {
     /// Unpredictable.
     pub random: u64,
     /// Unix time, seconds.
-    pub time: u64,
+    pub time: u32,
 }
 
 impl Salt {

@@ -56,16 +56,24 @@ struct Visit {
     client: ClientAddr,
     connection: u64,
     running: Arc<Running>,
-    listen: Arc<Listen>,
+    entrance: Arc<Entrance>,
     slot: Slot,
     presence: Presence,
+}
+
+/// A listening socket's addresses, in a form that sessions can share.
+#[derive(Debug)]
+struct Entrance {
+    listen: Arc<Listen>,
+    usual: Arc<Endpoint>,
+    exact: Vec<Arc<Endpoint>>,
 }
 
 /// What an acceptor works with.
 struct Acceptor {
     shared: Arc<Shared>,
     running: Arc<Running>,
-    listen: Arc<Listen>,
+    entrance: Arc<Entrance>,
     seats: Arc<[Seat]>,
     number: usize,
 }
@@ -115,7 +123,7 @@ async fn serve(seat: Seat, mut inbox: UnboundedReceiver<Task>, shared: &Arc<Shar
                     open(share, &mut acceptors, |listen| Acceptor {
                         shared: Arc::clone(shared),
                         running: Arc::clone(&running),
-                        listen,
+                        entrance: Arc::new(Entrance::new(listen)),
                         seats: Arc::clone(&seats),
                         number,
                     });
@@ -169,7 +177,7 @@ fn open(share: Share, acceptors: &mut JoinSet<()>, acceptor: impl Fn(Arc<Listen>
 impl Acceptor {
     /// Accepts for as long as the generation is the current one.
     async fn run(self, listener: Listener) {
-        let speaks_first = self.listen.speaks_first();
+        let speaks_first = self.entrance.listen.speaks_first();
         loop {
             match listener.accept(speaks_first).await {
                 Ok((link, client)) => self.admit(link, client),
@@ -184,7 +192,7 @@ impl Acceptor {
     }
 
     fn failed(&self, error: &io::Error) {
-        let listen = &*self.listen;
+        let listen = &*self.entrance.listen;
         self.running.tell(listen, &ProcessEvent::AcceptFailed { error, listen });
     }
 
@@ -192,7 +200,7 @@ impl Acceptor {
     /// originals).
     fn admit(&self, link: Link, client: ClientAddr) {
         let Some(slot) = self.shared.slots.take() else {
-            self.shared.tell_no_slot(&self.running, &self.listen);
+            self.shared.tell_no_slot(&self.running, &self.entrance.listen);
             return;
         };
         let chosen = balance::choose(&self.seats, self.number);
@@ -200,7 +208,7 @@ impl Acceptor {
             client,
             connection: self.shared.connections.fetch_add(1, Ordering::Relaxed),
             running: Arc::clone(&self.running),
-            listen: Arc::clone(&self.listen),
+            entrance: Arc::clone(&self.entrance),
             slot,
             presence: self.seats[chosen].sit(),
         };
@@ -228,7 +236,7 @@ impl Arrival {
         match link.wake() {
             Ok(()) => self.visit.begin(link),
             Err(error) => {
-                let listen = &*self.visit.listen;
+                let listen = &*self.visit.entrance.listen;
                 self.visit.running.tell(listen, &ProcessEvent::AcceptFailed { error: &error, listen });
             }
         }
@@ -237,7 +245,7 @@ impl Arrival {
 
 impl Visit {
     fn begin(self, link: Link) {
-        let (door, server) = door(&link, &self.listen);
+        let (door, server) = self.entrance.door(&link);
         tokio::spawn(session::run(Box::new(Accepted {
             link,
             client: self.client,
@@ -252,13 +260,22 @@ impl Visit {
     }
 }
 
-/// What a connection has come to, by its local address where one socket stands for several, and that address as
-/// configured.
-fn door(link: &Link, listen: &Listen) -> (Door, Endpoint) {
-    let local = if listen.exact.is_empty() { None } else { link.local_addr() };
-    let exact = local.and_then(|local| listen.exact.iter().find(|(addr, _)| *addr == local));
-    match exact {
-        Some((addr, door)) => (*door, Endpoint::Tcp(*addr)),
-        None => (listen.door, listen.endpoint.clone()),
+impl Entrance {
+    fn new(listen: Arc<Listen>) -> Self {
+        let usual = Arc::new(listen.endpoint.clone());
+        let exact = listen.exact.iter().map(|(addr, _)| Arc::new(Endpoint::Tcp(*addr))).collect();
+        Self { listen, usual, exact }
+    }
+
+    /// What a connection has come to, by its local address where one socket stands for several, and that address as
+    /// configured.
+    fn door(&self, link: &Link) -> (Door, Arc<Endpoint>) {
+        let listen = &*self.listen;
+        let local = if listen.exact.is_empty() { None } else { link.local_addr() };
+        let mut exact = listen.exact.iter().zip(&self.exact);
+        match local.and_then(|local| exact.find(|((addr, _), _)| *addr == local)) {
+            Some(((_, door), server)) => (*door, Arc::clone(server)),
+            None => (listen.door, Arc::clone(&self.usual)),
+        }
     }
 }
