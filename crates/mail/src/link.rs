@@ -21,6 +21,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::yield_now;
 use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
@@ -232,6 +233,23 @@ impl Link {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// Whether the socket has taken all that was written.
+    pub fn is_settled(&self) -> bool {
+        self.socket.is_quiet() && self.tls.as_ref().is_none_or(|tls| !tls.is_owing())
+    }
+
+    /// Waits until it [has](Self::is_settled). What is dropped before is lost.
+    pub async fn settle(&mut self) -> io::Result<()> {
+        loop {
+            poll_fn(|cx| self.poll_flush(cx)).await?;
+            if self.is_settled() {
+                return Ok(());
+            }
+            // It is posted, and goes out when all tasks have had their turn.
+            yield_now().await;
+        }
+    }
+
     /// Says that nothing more will be written; the peer may still write.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
@@ -257,7 +275,7 @@ impl Link {
     ///
     /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
     /// yet. What comes is thrown away as it is: it is not worth decrypting.
-    pub async fn part(mut self, mut most: usize) -> io::Result<()> {
+    pub async fn part(&mut self, mut most: usize) -> io::Result<()> {
         self.shutdown().await?;
         while most > 0 {
             self.socket.readable().await?;

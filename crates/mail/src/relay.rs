@@ -124,6 +124,11 @@ impl Relay {
         self.last + self.timeout
     }
 
+    /// `proxy_timeout`.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The client's side of the session, for a last word.
     pub fn into_client(self) -> Link {
         self.client

@@ -288,10 +288,11 @@ impl Proxied {
                 ended = self.connected.relay.run() => ended,
             };
             if matches!(ended, Ok(Stop::Silence)) {
-                self.rest();
-            } else if is_done(ended, teller) {
+                return self.rest();
+            }
+            if is_done(ended, teller) {
                 teller.tell(&Event::Done);
-                Box::pin(farewell(self.connected.relay.into_client())).await;
+                Box::pin(see_off(self.connected.relay, &mut ties.orders)).await;
             }
         }
     }
@@ -339,7 +340,32 @@ impl Sleeper for Proxied {
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
 
 /// Ends a connection so that the last words arrive.
-pub async fn farewell(link: Link) {
+pub async fn farewell(mut link: Link) {
+    linger(&mut link).await;
+}
+
+/// The same for a client that an upstream has spoken to: it may take as long to read as the relay would have let it.
+async fn see_off(relay: Relay, orders: &mut watch::Receiver<Order>) {
+    let patience = relay.timeout();
+    let mut link = relay.into_client();
+    linger(&mut link).await;
+    if link.is_settled() {
+        return;
+    }
+    let settled = tokio::select! {
+        biased;
+        Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => false,
+        settled = timeout(patience, link.settle()) => matches!(settled, Ok(Ok(()))),
+    };
+    if settled {
+        linger(&mut link).await;
+    }
+}
+
+async fn linger(link: &mut Link) {
     let (patience, most) = LINGER;
     let _ = timeout(patience, link.part(most)).await;
 }
+
+#[cfg(test)]
+mod tests;

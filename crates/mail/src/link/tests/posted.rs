@@ -3,7 +3,6 @@
 use std::os::unix::net::UnixStream as Blocking;
 
 use ring::Ring;
-use tokio::task::yield_now;
 
 use super::*;
 use crate::link::outbox::{BATCH, deliver};
