@@ -290,8 +290,11 @@ impl Proxied {
             if matches!(ended, Ok(Stop::Silence)) {
                 return self.rest();
             }
+            let may_hear = may_hear(&ended);
             if is_done(ended, teller) {
                 teller.tell(&Event::Done);
+            }
+            if may_hear {
                 Box::pin(see_off(self.connected.relay, &mut ties.orders)).await;
             }
         }
@@ -317,6 +320,14 @@ fn is_done(ended: Result<Stop, relay::Broken>, teller: &Teller) -> bool {
         },
         |_| true,
     )
+}
+
+/// Whether the client of a relay that has ended may still hear what was said to it.
+const fn may_hear(ended: &Result<Stop, relay::Broken>) -> bool {
+    match ended {
+        Ok(_) => true,
+        Err(broken) => matches!(broken.trouble, Trouble::Upstream(_)),
+    }
 }
 
 impl Sleeper for Proxied {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ::ring::Ring;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
@@ -84,4 +84,34 @@ async fn a_last_word_that_nobody_reads_is_not_kept_for_ever() {
         timeout(rest, session).await.unwrap().unwrap();
         drop(client);
     }
+}
+
+/// A client over TCP with little room, and our end of it.
+async fn narrow() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_talking_to_an_upstream_that_is_gone_gets_all_that_it_has_said() {
+    let (mut client, ours) = narrow().await;
+    let (theirs, mut upstream) = UnixStream::pair().unwrap();
+    // More than one read, so that some of it is still there when the upstream turns out to be deaf.
+    let commands = b"a NOOP\r\n".repeat(40 * 1024);
+    let sent = client.try_write(&commands).unwrap();
+    assert!(sent > 128 * 1024, "{sent}");
+    let words = vec![b'y'; 100 * 1024];
+    upstream.write_all(&words).await.unwrap();
+    drop(upstream);
+    let (session, _orders) = proxied(ours.into(), theirs.into());
+    let ended = tokio::spawn(session.run());
+    // Its end is what the client sees first; or it is not, and then it loses what it has not read.
+    let mut heard = Vec::new();
+    let read = client.read_to_end(&mut heard).await;
+    assert!(heard == words, "{} bytes of {}, then {read:?}", heard.len(), words.len());
+    drop(client);
+    ended.await.unwrap();
 }
