@@ -64,6 +64,16 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// The port, unless it is a unix socket.
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(addr) => Some(addr.port()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// `192.0.2.1:143`, `[2001:db8::1]:143`, `unix:/path`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +103,15 @@ impl Target {
         match host.parse::<IpAddr>() {
             Ok(ip) => Self::Ip(SocketAddr::new(ip, port)),
             Err(_) => Self::Name(host.to_owned(), port),
+        }
+    }
+
+    /// The port, unless it is a unix socket.
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Ip(addr) => Some(addr.port()),
+            Self::Name(_, port) => Some(*port),
+            Self::Unix(_) => None,
         }
     }
 }

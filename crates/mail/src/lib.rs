@@ -17,6 +17,7 @@ pub mod log;
 pub mod login;
 pub mod penalty;
 pub mod preface;
+pub mod random;
 pub mod relay;
 pub mod rest;
 pub mod scratch;

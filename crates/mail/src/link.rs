@@ -16,16 +16,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
 pub use self::handshake::Facts;
+use self::outbox::Account;
 pub use self::outbox::{BATCH, deliver};
 use self::socket::Socket;
 use self::stream::Stream;
@@ -89,7 +93,33 @@ impl From<Loose> for OwnedFd {
 impl Link {
     /// Connects to `endpoint`. TCP goes without Nagle's delay: a dialogue of small messages waits 40 ms for it.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Ok(Self { socket: Socket::connect(endpoint).await?, tls: None })
+        let mut link = Self::dial(endpoint).await?;
+        link.writable().await?;
+        link.socket.take_error()?;
+        Ok(link)
+    }
+
+    /// Begins to connect to `endpoint`, as [`connect`](Self::connect) does.
+    pub async fn dial(endpoint: &Endpoint) -> io::Result<Self> {
+        Ok(Self { socket: Socket::dial(endpoint).await?, tls: None })
+    }
+
+    /// Waits until the peer that was [dialled](Self::dial) has spoken, or cannot be reached. That saves a turn where it
+    /// speaks first; one that is connected and silent [is there](Self::is_connected) nevertheless.
+    pub async fn spoken_to(&mut self) -> io::Result<()> {
+        self.readable().await?;
+        self.socket.take_error()
+    }
+
+    /// Whether there is another end.
+    pub fn is_connected(&self) -> bool {
+        self.socket.is_connected()
+    }
+
+    /// Takes it that a link which was accepted this moment has nothing to read yet. What there is already will show all
+    /// the same, since the runtime has not been told of it so far.
+    pub fn expect_silence(&self) {
+        self.socket.expect_silence();
     }
 
     /// Takes the stream from its runtime, before a handshake has begun: what TLS knows would be lost.
@@ -271,11 +301,43 @@ impl Link {
         }
     }
 
+    /// Whether the end can be said by closing, since there is no TLS.
+    pub fn is_clear(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Closes a [clear](Self::is_clear) link as soon as all that was written is sent, for a peer that has nothing more to
+    /// say.
+    pub fn leave(self) {
+        debug_assert!(self.is_clear(), "TLS says when it ends");
+        self.socket.leave();
+    }
+
+    /// Has the kernel forget the connection when the link is dropped, if nothing is on its way. That is for a peer which
+    /// has closed it already: it need not be told that we have done the same.
+    pub fn abandon(&self) {
+        if self.is_quiet() {
+            // Then it ends in order.
+            let _ = self.socket.abandon();
+        }
+    }
+
+    /// Ends a connection so that the last words arrive.
+    pub async fn farewell(mut self) {
+        self.linger().await;
+    }
+
+    /// Says the end, and stays for a moment so that what was said before arrives.
+    pub async fn linger(&mut self) {
+        let (patience, most) = LINGER;
+        let _ = timeout(patience, self.part(most)).await;
+    }
+
     /// Shuts down, then waits for the peer's end, at most `most` bytes long.
     ///
     /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
     /// yet. What comes is thrown away as it is: it is not worth decrypting.
-    pub async fn part(&mut self, mut most: usize) -> io::Result<()> {
+    async fn part(&mut self, mut most: usize) -> io::Result<()> {
         self.shutdown().await?;
         while most > 0 {
             self.socket.readable().await?;
@@ -293,6 +355,15 @@ impl Link {
             }
         }
         Ok(())
+    }
+}
+
+/// How long, and for how many bytes, a peer is listened to that has been told all.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
+
+impl From<Arc<Account>> for Link {
+    fn from(account: Arc<Account>) -> Self {
+        Self { socket: account.into(), tls: None }
     }
 }
 

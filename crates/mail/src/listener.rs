@@ -208,17 +208,24 @@ impl Listener {
     }
 
     /// The next client.
-    pub async fn accept(&self) -> io::Result<(Link, ClientAddr)> {
-        match self {
+    ///
+    /// The runtime takes a new stream for readable, which saves a turn where the client speaks first. Where it has to be
+    /// greeted, that would only cost a read of nothing.
+    pub async fn accept(&self, speaks_first: bool) -> io::Result<(Link, ClientAddr)> {
+        let (link, client) = match self {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
-                Ok((Link::from(stream), ClientAddr::Tcp(addr)))
+                (Link::from(stream), ClientAddr::Tcp(addr))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Link::from(stream), ClientAddr::Unix))
+                (Link::from(stream), ClientAddr::Unix)
             }
+        };
+        if !speaks_first {
+            link.expect_silence();
         }
+        Ok((link, client))
     }
 }
 

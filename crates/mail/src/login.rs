@@ -21,10 +21,11 @@ use crate::link::{Link, Loose};
 use crate::log::Log;
 use crate::penalty;
 use crate::preface::{Credit, Prefaced};
+use crate::random;
 use crate::rest;
 use crate::scratch;
 use crate::secure;
-use crate::session::{Parting, Word, farewell};
+use crate::session::{Parting, Word};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
 
@@ -398,13 +399,13 @@ pub async fn last_word(authorised: Authorised, answer: LoginAnswer) {
     let said =
         timeout_at(deadline, converse(&mut prefaced.link, &mut front, &mut prefaced.input, |_, _| {})).await;
     if let Ok(Ok(Said::Closed)) = said {
-        farewell(prefaced.link).await;
+        prefaced.link.farewell().await;
     }
 }
 
 /// A salt that nobody can foresee.
 fn salt() -> Salt {
-    let random = getrandom::u64().expect("the kernel has randomness once it is up");
+    let random = random::number();
     let time = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     Salt { random, time }
 }

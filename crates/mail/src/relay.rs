@@ -72,6 +72,10 @@ struct Flow {
     room: usize,
     ended: bool,
     closed: bool,
+    /// Whether the last that was read is a goodbye.
+    goodbye: bool,
+    /// Whether the end is passed on by closing, since the reader has nothing more to say.
+    parts: bool,
 }
 
 /// A failure of one direction.
@@ -89,7 +93,8 @@ impl Relay {
         for_client: BytesMut,
         timeout: Duration,
     ) -> Self {
-        let flow = |waiting| Flow { waiting, room: SLOW, ended: false, closed: false };
+        let flow =
+            |waiting| Flow { waiting, room: SLOW, ended: false, closed: false, goodbye: false, parts: false };
         let (to_upstream, to_client) = (flow(for_upstream), flow(for_client));
         Self { client, upstream, to_upstream, to_client, deaf: None, timeout, last: Instant::now() }
     }
@@ -129,14 +134,24 @@ impl Relay {
         self.timeout
     }
 
-    /// The client's side of the session, for a last word.
-    pub fn into_client(self) -> Link {
-        self.client
+    /// Ends both connections, once it is [done](Stop::Done). The client's is given back if the client may still be
+    /// talking: then it has to hear its last words first.
+    pub fn part(self) -> Option<Link> {
+        if self.to_client.ended {
+            self.upstream.abandon();
+        }
+        if self.to_client.parts {
+            self.client.leave();
+            None
+        } else {
+            Some(self.client)
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, clock: Pin<&mut Sleep>) -> Poll<Result<Stop, Broken>> {
         let mut moved = false;
         let up = self.to_upstream.poll(cx, &mut self.client, &mut self.upstream, &mut moved);
+        self.to_client.parts = self.to_upstream.goodbye && self.client.is_clear();
         let down = self.to_client.poll(cx, &mut self.upstream, &mut self.client, &mut moved);
         match up {
             Poll::Ready(Err(fault)) if fault.call == Call::Send => {
@@ -209,8 +224,10 @@ impl Flow {
         while !self.closed {
             ready!(self.poll_flush(cx, to, moved)).map_err(Fault::send)?;
             if self.ended {
-                // The peer may be gone already; then there is nobody to tell.
-                let _ = ready!(to.poll_shutdown(cx));
+                if !self.parts {
+                    // The peer may be gone already; then there is nobody to tell.
+                    let _ = ready!(to.poll_shutdown(cx));
+                }
                 self.closed = true;
                 break;
             }
@@ -255,6 +272,7 @@ impl Flow {
                 Err(e) => return Err(Fault::recv(e)),
             };
             *moved = true;
+            self.goodbye = is_goodbye(&buffer[..n]);
             let written = match to.try_write(&buffer[..n]) {
                 Ok(written) => written,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
@@ -269,6 +287,14 @@ impl Flow {
             Ok(())
         })
     }
+}
+
+/// Whether `bytes` end with a command by which a client leaves. Nothing depends on it but how its connection is closed.
+fn is_goodbye(bytes: &[u8]) -> bool {
+    let tail = bytes.len().saturating_sub(b" LOGOUT\r\n".len());
+    let words = bytes[tail..].trim_ascii_end().rsplit(|byte| matches!(byte, b' ' | b'\n'));
+    let last = words.take(1).next().unwrap_or_default();
+    bytes.ends_with(b"\n") && [&b"QUIT"[..], b"LOGOUT"].iter().any(|word| last.eq_ignore_ascii_case(word))
 }
 
 impl Fault {
@@ -396,6 +422,46 @@ mod tests {
         bench.client.read_to_end(&mut heard).await.unwrap();
         assert_eq!(heard, b"* BYE\r\n");
         assert_eq!(bench.ended().await, Ok(()));
+    }
+
+    /// Whether a client that has said `last` may still be talking when its upstream has said the last word.
+    async fn may_talk_on(last: &[u8]) -> bool {
+        let (mut client, ours) = UnixStream::pair().unwrap();
+        let (theirs, mut upstream) = UnixStream::pair().unwrap();
+        let (up, down) = (BytesMut::new(), BytesMut::new());
+        let mut relay = Relay::new(ours.into(), theirs.into(), up, down, TIMEOUT);
+        let relay = tokio::spawn(async move {
+            relay.run().await.unwrap();
+            relay.part()
+        });
+        client.write_all(last).await.unwrap();
+        read(&mut upstream, last.len()).await;
+        upstream.write_all(b"bye\r\n").await.unwrap();
+        drop(upstream);
+        let left = relay.await.unwrap();
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"bye\r\n");
+        left.is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_said_goodbye_is_not_listened_to_any_more() {
+        for last in ["a LOGOUT\r\n", "a.1 logout\n", "QUIT\r\n", "quit \r\n", "NOOP\r\nQUIT\r\n"] {
+            assert!(!may_talk_on(last.as_bytes()).await, "{last:?}");
+        }
+        for last in [
+            "a NOOP\r\n",
+            "QUIT",
+            "a LOGOUT",
+            "RCPT TO:<quit>\r\n",
+            "XQUIT\r\n",
+            "QUIT\r\nx\r\n",
+            "\r\n",
+            "x",
+        ] {
+            assert!(may_talk_on(last.as_bytes()).await, "{last:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -117,7 +117,7 @@ impl Word {
     async fn say(self) {
         match self {
             Self::None => {}
-            Self::Sent(link) => farewell(link).await,
+            Self::Sent(link) => link.farewell().await,
             Self::Answer(authorised, answer) => Box::pin(login::last_word(*authorised, answer)).await,
         }
     }
@@ -295,7 +295,10 @@ impl Proxied {
                 teller.tell(&Event::Done);
             }
             if may_hear {
-                Box::pin(see_off(self.connected.relay, &mut ties.orders)).await;
+                let patience = self.connected.relay.timeout();
+                if let Some(client) = self.connected.relay.part() {
+                    Box::pin(see_off(client, patience, &mut ties.orders)).await;
+                }
             }
         }
     }
@@ -347,35 +350,21 @@ impl Sleeper for Proxied {
     }
 }
 
-/// How long, and for how many bytes, a client is listened to that has been told all.
-const LINGER: (Duration, usize) = (Duration::from_secs(2), 256 * 1024);
-
-/// Ends a connection so that the last words arrive.
-pub async fn farewell(mut link: Link) {
-    linger(&mut link).await;
-}
-
-/// The same for a client that an upstream has spoken to: it may take as long to read as the relay would have let it.
-async fn see_off(relay: Relay, orders: &mut watch::Receiver<Order>) {
-    let patience = relay.timeout();
-    let mut link = relay.into_client();
-    linger(&mut link).await;
-    if link.is_settled() {
+/// Ends a connection so that all that the client was told arrives. It may take as long to read as the relay would have let
+/// it.
+async fn see_off(mut client: Link, patience: Duration, orders: &mut watch::Receiver<Order>) {
+    client.linger().await;
+    if client.is_settled() {
         return;
     }
     let settled = tokio::select! {
         biased;
         Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => false,
-        settled = timeout(patience, link.settle()) => matches!(settled, Ok(Ok(()))),
+        settled = timeout(patience, client.settle()) => matches!(settled, Ok(Ok(()))),
     };
     if settled {
-        linger(&mut link).await;
+        client.linger().await;
     }
-}
-
-async fn linger(link: &mut Link) {
-    let (patience, most) = LINGER;
-    let _ = timeout(patience, link.part(most)).await;
 }
 
 #[cfg(test)]

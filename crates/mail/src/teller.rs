@@ -108,7 +108,7 @@ pub struct Teller {
     /// The client, by the address that it has or is believed to have.
     pub client: ClientAddr,
     /// The listening address as configured, not the local address of the connection.
-    server: Endpoint,
+    pub server: Endpoint,
     /// What the session is doing now.
     action: Action,
     /// Whether STARTTLS was given.

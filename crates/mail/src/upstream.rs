@@ -1,7 +1,9 @@
 //! Finds the upstream of an authorised client, connects to it and logs in there.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proto::back::Outcome;
@@ -18,6 +20,7 @@ use crate::generation::Service;
 use crate::link::Link;
 use crate::login::{Authorised, hang_up};
 use crate::preface::Prefaced;
+use crate::random;
 use crate::relay::Relay;
 use crate::session::{Connected, Parting, Word};
 use crate::settings::{Server, UpstreamTls};
@@ -36,7 +39,7 @@ pub async fn open(
 ) -> Result<Connected, Parting> {
     let settings = Arc::clone(&authorised.prefaced.service.settings);
     let mut input = std::mem::take(&mut authorised.prefaced.input);
-    let plan = Plan::new(&authorised, &settings);
+    let plan = Plan::new(&authorised, &teller.server, &settings);
     let service = Arc::clone(&authorised.prefaced.service);
     let attempt = tokio::select! {
         attempt = Box::pin(attempt(plan, &service, slots, teller)) => attempt,
@@ -77,7 +80,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(authorised: &Authorised, settings: &Server) -> Self {
+    fn new(authorised: &Authorised, server: &Endpoint, settings: &Server) -> Self {
         let Authorised { prefaced, route, .. } = authorised;
         let tls = route.tls.mode.unwrap_or(settings.proxy.ssl);
         let mut back = back(authorised, settings);
@@ -91,16 +94,18 @@ impl Plan {
             verify: route.tls.verify,
             name: route.tls.name.clone(),
             header: header(settings.proxy.protocol, prefaced),
-            loops: loops(authorised),
+            loops: loops(authorised, server),
         }
     }
 }
 
 /// Where the client has connected to. Behind that address it would meet the same authority, and under the same name
 /// get the same verdict (Dovecot's proxy refuses the same).
-fn loops(Authorised { prefaced, login, route, .. }: &Authorised) -> Option<SocketAddr> {
-    let same = login.credentials.user == route.identity.user;
-    prefaced.link.local_addr().filter(|_| same).map(canonical)
+fn loops(Authorised { prefaced, login, route, .. }: &Authorised, server: &Endpoint) -> Option<SocketAddr> {
+    let same_user = login.credentials.user == route.identity.user;
+    // The ports are known without a system call, and hardly ever the same.
+    let may_be = same_user && server.port() == route.target.port();
+    if may_be { prefaced.link.local_addr().map(canonical) } else { None }
 }
 
 fn canonical(addr: SocketAddr) -> SocketAddr {
@@ -161,7 +166,7 @@ async fn attempt(
     let endpoints = timeout_at(deadline, resolve(&plan.target, &*service.resolver))
         .await
         .map_err(|_| UpstreamTrouble::TimedOut)??;
-    let mut link = connect(&endpoints, plan.loops, deadline, teller).await?;
+    let mut link = connect(&endpoints, &plan, deadline, teller).await?;
     if settings.proxy.keepalive {
         link.set_keepalive(true)
             .map_err(|source| UpstreamTrouble::Connect { endpoint: endpoints[0].clone(), source })?;
@@ -226,33 +231,46 @@ async fn resolve(target: &Target, resolver: &dyn Resolve) -> Result<Vec<Endpoint
     }
 }
 
-/// Connects to the first that accepts, but not to `loops`. Each has an equal share of the time that is left, so that
-/// one that is silent does not keep the others from being tried.
+/// Connects to the first that accepts, but not to where it would only come back from. Each has an equal share of the time
+/// that is left, so that one that is silent does not keep the others from being tried.
 async fn connect(
     endpoints: &[Endpoint],
-    loops: Option<SocketAddr>,
+    plan: &Plan,
     deadline: Instant,
     teller: &mut Teller,
 ) -> Result<Link, UpstreamTrouble> {
+    let speaks_first = plan.header.is_empty() && plan.tls != UpstreamTls::Implicit;
     let mut trouble = UpstreamTrouble::TimedOut;
     for (endpoint, left) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
         if endpoint != &endpoints[0] {
             teller.tell(&Event::Trouble(&trouble.into()));
         }
         teller.upstream = Some(endpoint.clone());
-        if matches!(endpoint, Endpoint::Tcp(addr) if loops == Some(canonical(*addr))) {
+        if matches!(endpoint, Endpoint::Tcp(addr) if plan.loops == Some(canonical(*addr))) {
             trouble = UpstreamTrouble::Loop(endpoint.clone());
             continue;
         }
         let share = deadline.saturating_duration_since(Instant::now())
             / u32::try_from(left).expect("a name has few addresses");
-        trouble = match timeout(share, Link::connect(endpoint)).await {
-            Ok(Ok(link)) => return Ok(link),
-            Ok(Err(source)) => UpstreamTrouble::Connect { endpoint: endpoint.clone(), source },
-            Err(_) => UpstreamTrouble::TimedOut,
+        trouble = match reach(endpoint, speaks_first, share).await {
+            Ok(Some(link)) => return Ok(link),
+            Ok(None) => UpstreamTrouble::TimedOut,
+            Err(source) => UpstreamTrouble::Connect { endpoint: endpoint.clone(), source },
         };
     }
     Err(trouble)
+}
+
+/// Connects, unless it takes longer than `patience`.
+async fn reach(endpoint: &Endpoint, speaks_first: bool, patience: Duration) -> io::Result<Option<Link>> {
+    if !speaks_first {
+        return timeout(patience, Link::connect(endpoint)).await.ok().transpose();
+    }
+    let mut link = Link::dial(endpoint).await?;
+    match timeout(patience, link.spoken_to()).await {
+        Ok(reached) => reached.map(|()| Some(link)),
+        Err(_) => Ok(Some(link).filter(Link::is_connected)),
+    }
 }
 
 /// The dialogue that logs this client in.
@@ -316,8 +334,7 @@ fn connected_to(prefaced: &Prefaced) -> Place {
 
 /// A name by which the logs of all machines that a session passes can be put together.
 fn session_name() -> Bytes {
-    let random = getrandom::u64().expect("the kernel has randomness once it is up");
-    format!("{random:016x}").into()
+    format!("{:016x}", random::number()).into()
 }
 
 /// TLS with the upstream. Whatever is wrong with it, the login ends here: no name and no password goes out in clear.
@@ -361,6 +378,46 @@ fn accepted(outcome: Outcome, settings: &Server) -> Result<Bytes, Box<Failed>> {
             let refusal = Refusal { text, code: None, challenge: None, retry: false };
             let answer = LoginAnswer::Refused(refusal);
             Err(Box::new(Failed { trouble: UpstreamTrouble::Unsendable, answer }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn an_upstream_that_is_there_is_reached_whether_it_speaks_or_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        for (speaks_first, patience) in [(false, LONG), (true, SHORT)] {
+            assert!(reach(&endpoint, speaks_first, patience).await.unwrap().is_some());
+            drop(listener.accept().await.unwrap());
+        }
+        let greeting = async {
+            let mut upstream = listener.accept().await.unwrap().0;
+            upstream.write_all(b"* OK\r\n").await.unwrap();
+            upstream
+        };
+        let (reached, _upstream) = tokio::join!(reach(&endpoint, true, LONG), greeting);
+        let mut said = BytesMut::new();
+        let said_first = driver::listen(&mut reached.unwrap().unwrap(), &mut said).await;
+        said_first.unwrap();
+        assert_eq!(said, "* OK\r\n");
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_is_not_there_is_told_from_one_that_is_silent() {
+        let endpoint = Endpoint::Tcp(rig::port::free());
+        for speaks_first in [false, true] {
+            let error = reach(&endpoint, speaks_first, LONG).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         }
     }
 }

@@ -40,7 +40,7 @@ impl Link {
     /// Makes the handshake with a client.
     ///
     /// From here on nothing goes out in clear: after an error, or if the future is dropped, writing fails. After an
-    /// error the link is good for a [`farewell`](crate::session::farewell) that lets the alert arrive.
+    /// error the link is good for a [`farewell`](Link::farewell) that lets the alert arrive.
     pub async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> Result<Facts, HandshakeError> {
         let role = UnbufferedServerConnection::new(config).map(Role::Server);
         self.shake_hands(role, Hello::expected()).await

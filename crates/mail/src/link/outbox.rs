@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ring::{Job, Outcome, Ring};
+use tokio::runtime::Handle;
 use zeroize::Zeroize as _;
 
+use super::Link;
 use super::stream::Stream;
 
 /// The longest write that is posted: longer ones are worth a system call of their own.
@@ -90,7 +92,9 @@ enum Then {
     Nothing,
     /// The end of what we have to say.
     Shutdown,
-    /// Its owner is gone.
+    /// The end, once all is sent. Its owner is gone.
+    Leave,
+    /// The end, whatever has become of it. Its owner is gone.
     Close,
 }
 
@@ -170,9 +174,29 @@ pub(super) fn end(account: &Arc<Account>) -> bool {
 
 /// Closes the stream, behind what is posted.
 pub(super) fn close(account: Arc<Account>) {
+    close_behind(account, Then::Close);
+}
+
+/// Closes the stream as soon as it has taken all that is posted, or owed.
+pub(super) fn leave(account: Arc<Account>) {
+    if account.is_owing() {
+        see_off(account);
+    } else {
+        close_behind(account, Then::Leave);
+    }
+}
+
+/// Lets a debt be paid whose owner is gone. Without a runtime the stream is closed, since nobody could go on with it.
+fn see_off(account: Arc<Account>) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(Link::from(account).farewell());
+    }
+}
+
+fn close_behind(account: Arc<Account>, then: Then) {
     let full = with(|outbox| {
         if let Some(letter) = outbox.letter(&account) {
-            letter.then = Then::Close;
+            letter.then = then;
         } else {
             outbox.summon();
             outbox.close(account);
@@ -187,12 +211,22 @@ pub(super) fn close(account: Arc<Account>) {
 /// Sends everything now.
 pub(super) fn flush() {
     // Wakers are used and dropped outside of the outbox: with its last waker a task goes, and its sockets come here.
-    let owners = with(Outbox::flush).unwrap_or_default();
+    let Delivered { owners, debtors } = with(Outbox::flush).unwrap_or_default();
     for (owner, has_debt) in owners {
         if has_debt {
             owner.wake();
         }
     }
+    debtors.into_iter().for_each(see_off);
+}
+
+/// Whom a delivery concerns.
+#[derive(Default)]
+struct Delivered {
+    /// Who has waited, and whether there is a debt.
+    owners: Vec<(Waker, bool)>,
+    /// Streams that owe something and have no owner any more.
+    debtors: Vec<Arc<Account>>,
 }
 
 /// Nothing if there is no outbox on this thread, or it is on its way out.
@@ -215,6 +249,10 @@ impl Account {
 
     pub(super) fn is_clear(&self) -> bool {
         matches!(*self.state(), State::Clear)
+    }
+
+    fn is_owing(&self) -> bool {
+        matches!(*self.state(), State::Owed(_))
     }
 
     fn is_posted(&self) -> bool {
@@ -315,20 +353,21 @@ impl Outbox {
         }
     }
 
-    /// Sends and closes everything. Returns whom a letter has concerned, and whether it has become a debt.
-    fn flush(&mut self) -> Vec<(Waker, bool)> {
+    /// Sends and closes everything.
+    fn flush(&mut self) -> Delivered {
         let jobs = self.letters.iter().map(Letter::job).collect();
         let sent = self.ring.run(jobs);
-        let mut owners = Vec::with_capacity(sent.len());
+        let mut delivered = Delivered::default();
         for (letter, sent) in mem::take(&mut self.letters).into_iter().zip(sent) {
             let Letter { to, mut bytes, then, owner } = letter;
             let debt = debt(&bytes, then, sent);
-            owners.extend(owner.map(|owner| (owner, debt.is_some())));
             let has_debt = debt.is_some();
+            delivered.owners.extend(owner.map(|owner| (owner, has_debt)));
             *to.state() = debt.map_or(State::Clear, |debt| State::Owed(Box::new(debt)));
             match then {
                 Then::Shutdown if !has_debt => drop(to.stream.shutdown()),
-                Then::Close => self.close(to),
+                Then::Leave if has_debt => delivered.debtors.push(to),
+                Then::Leave | Then::Close => self.close(to),
                 Then::Nothing | Then::Shutdown => {}
             }
             // Not all that it has room for: what is behind them was never written.
@@ -341,7 +380,7 @@ impl Outbox {
         self.spare.truncate(FULL);
         let closes: Vec<_> = self.closing.drain(..).map(Job::Close).collect();
         self.ring.run(closes);
-        owners
+        delivered
     }
 }
 

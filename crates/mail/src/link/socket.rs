@@ -36,6 +36,12 @@ impl From<Stream> for Socket {
     }
 }
 
+impl From<Arc<Account>> for Socket {
+    fn from(account: Arc<Account>) -> Self {
+        Self(State::Awake(account))
+    }
+}
+
 impl From<Loose> for Socket {
     /// At rest.
     fn from(loose: Loose) -> Self {
@@ -44,9 +50,27 @@ impl From<Loose> for Socket {
 }
 
 impl Socket {
-    /// Connects to `endpoint`; TCP without Nagle's delay.
-    pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Stream::connect(endpoint).await.map(Self::from)
+    /// Begins to connect to `endpoint`; TCP without Nagle's delay. What becomes of it shows when the socket can be read
+    /// or written.
+    pub(super) async fn dial(endpoint: &Endpoint) -> io::Result<Self> {
+        Stream::dial(endpoint).await.map(Self::from)
+    }
+
+    /// What has gone wrong behind our back, if anything; it is told once.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        self.stream()?.take_error()
+    }
+
+    /// Forgets that it may be readable, before the runtime has heard of it.
+    pub(super) fn expect_silence(&self) {
+        if let Ok(stream) = self.stream() {
+            stream.expect_silence();
+        }
+    }
+
+    /// Whether there is another end.
+    pub(super) fn is_connected(&self) -> bool {
+        self.stream().is_ok_and(Stream::is_connected)
     }
 
     fn account(&self) -> io::Result<&Arc<Account>> {
@@ -187,6 +211,18 @@ impl Socket {
     pub(super) fn shutdown(&self) -> io::Result<()> {
         let account = self.account()?;
         if outbox::end(account) { Ok(()) } else { account.stream.shutdown() }
+    }
+
+    /// Closes as soon as all is sent.
+    pub(super) fn leave(mut self) {
+        if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
+            outbox::leave(account);
+        }
+    }
+
+    /// Has the kernel forget the connection when it is closed, instead of ending it in order.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        self.stream()?.abandon()
     }
 }
 

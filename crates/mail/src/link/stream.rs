@@ -5,8 +5,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll};
 
+use nix::libc;
 use nix::sys::socket::{MsgFlags, recv};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -45,16 +46,23 @@ impl TryFrom<Loose> for Stream {
 }
 
 impl Stream {
-    /// Connects to `endpoint`; TCP without Nagle's delay.
-    pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+    /// Begins to connect to `endpoint`; TCP without Nagle's delay. What becomes of it shows when the stream can be read
+    /// or written.
+    pub(super) async fn dial(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Tcp(addr) => {
-                let stream = TcpStream::connect(addr).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
+            Endpoint::Tcp(addr) => dial_tcp(*addr).map(Self::Tcp),
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
         }
+    }
+
+    /// What has gone wrong behind our back, if anything; it is told once.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        each!(self, stream => stream.take_error())?.map_or(Ok(()), Err)
+    }
+
+    /// Whether there is another end.
+    pub(super) fn is_connected(&self) -> bool {
+        each!(self, stream => stream.peer_addr().is_ok())
     }
 
     /// The other end, as a client.
@@ -96,15 +104,17 @@ impl Stream {
     /// A read that leaves room has emptied the socket (epoll(7), question 9), so that it need not be asked again before
     /// it says that there is more: that saves every second system call of a dialogue.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let drained = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        each!(self, stream => {
-            let n = stream.try_read(into)?;
-            if 0 < n && n < into.len() {
-                // Forgets the readiness of this event and no later one.
-                let _ = stream.try_io(Interest::READABLE, drained);
-            }
-            Ok(n)
-        })
+        let n = each!(self, stream => stream.try_read(into))?;
+        if 0 < n && n < into.len() {
+            self.expect_silence();
+        }
+        Ok(n)
+    }
+
+    /// Forgets that the runtime takes it for readable: the event that says so, and no later one.
+    pub(super) fn expect_silence(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = each!(self, stream => stream.try_io(Interest::READABLE, nothing));
     }
 
     /// Looks at what is there and leaves it there; 0 is the end, `WouldBlock` is nothing.
@@ -132,8 +142,26 @@ impl Stream {
         each!(self, stream => stream.as_raw_fd())
     }
 
+    /// Has the kernel forget the connection when it is closed, instead of ending it in order; nothing on unix sockets.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub(super) fn shutdown(&self) -> io::Result<()> {
         each!(self, stream => SockRef::from(stream).shutdown(Shutdown::Write))
     }
+}
+
+fn dial_tcp(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), None)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&addr.into()) {
+        Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => return Err(e),
+        _ => {}
+    }
+    TcpStream::from_std(socket.into())
 }

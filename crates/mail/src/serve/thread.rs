@@ -169,8 +169,9 @@ fn open(share: Share, acceptors: &mut JoinSet<()>, acceptor: impl Fn(Arc<Listen>
 impl Acceptor {
     /// Accepts for as long as the generation is the current one.
     async fn run(self, listener: Listener) {
+        let speaks_first = self.listen.speaks_first();
         loop {
-            match listener.accept().await {
+            match listener.accept(speaks_first).await {
                 Ok((link, client)) => self.admit(link, client),
                 Err(error) => {
                     self.failed(&error);

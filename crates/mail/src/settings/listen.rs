@@ -22,6 +22,14 @@ pub struct Listen {
     pub options: SocketOptions,
 }
 
+impl Listen {
+    /// Whether clients may have to speak before they are greeted.
+    pub fn speaks_first(&self) -> bool {
+        let mut doors = self.exact.iter().map(|(_, door)| door).chain([&self.door]);
+        doors.any(|door| door.ssl || door.proxy_protocol)
+    }
+}
+
 /// What is behind an address: a server, and what comes before its greeting. The flags belong to the address, not to
 /// the server, which may have others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -141,3 +141,37 @@ async fn a_link_that_waits_hears_of_a_debt_without_asking() {
     assert!(bytes.iter().rev().skip(4).all(|byte| *byte == b'z'));
     waiting.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_link_that_is_left_is_closed_behind_its_last_words() {
+    gather().await;
+    let (peer, ours) = UnixStream::pair().unwrap();
+    let mut link = Link::from(ours);
+    link.write_all(b"* BYE\r\n").await.unwrap();
+    link.leave();
+    assert_eq!(heard(peer).await, b"* BYE\r\n");
+    let (peer, ours) = UnixStream::pair().unwrap();
+    Link::from(ours).leave();
+    assert_eq!(heard(peer).await, b"");
+}
+
+#[tokio::test]
+async fn a_debt_is_paid_although_its_owner_has_left() {
+    gather().await;
+    for is_known in [false, true] {
+        let (peer, ours) = UnixStream::pair().unwrap();
+        let mut full = 0;
+        while let Ok(n) = ours.try_write(&[b'z'; 4096]) {
+            full += n;
+        }
+        let mut link = Link::from(ours);
+        link.write_all(b"late").await.unwrap();
+        if is_known {
+            // The outbox has tried, and failed.
+            yield_now().await;
+        }
+        link.leave();
+        let bytes = heard(peer).await;
+        assert_eq!((bytes.len(), bytes.ends_with(b"late")), (full + 4, true), "{is_known}");
+    }
+}

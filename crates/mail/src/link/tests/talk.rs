@@ -176,6 +176,6 @@ async fn a_farewell_is_heard_although_the_peer_was_still_talking() {
         drop(peer);
         heard
     };
-    let ((), heard) = tokio::join!(crate::session::farewell(link), listen);
+    let ((), heard) = tokio::join!(link.farewell(), listen);
     assert_eq!(heard, b"* BYE\r\n");
 }
