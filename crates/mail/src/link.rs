@@ -306,11 +306,11 @@ impl Link {
         self.tls.is_none()
     }
 
-    /// Closes a [clear](Self::is_clear) link as soon as all that was written is sent, for a peer that has nothing more to
-    /// say.
-    pub fn leave(self) {
+    /// Closes a [clear](Self::is_clear) link when all that was written is sent, for a peer that has nothing more to say. If
+    /// the socket does not take all at once, `heir` has the link, to [settle](Self::settle) it.
+    pub fn leave(self, heir: impl FnOnce(Self) + Send + 'static) {
         debug_assert!(self.is_clear(), "TLS says when it ends");
-        self.socket.leave();
+        self.socket.leave(Box::new(heir));
     }
 
     /// Has the kernel forget the connection when the link is dropped, if nothing is on its way. That is for a peer which

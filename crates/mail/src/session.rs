@@ -290,17 +290,27 @@ impl Proxied {
             if matches!(ended, Ok(Stop::Silence)) {
                 return self.rest();
             }
-            let may_hear = may_hear(&ended);
+            let (may_hear, is_whole) = (may_hear(&ended), ended.is_ok());
             if is_done(ended, teller) {
                 teller.tell(&Event::Done);
             }
-            if may_hear {
-                let patience = self.connected.relay.timeout();
-                if let Some(client) = self.connected.relay.part() {
-                    Box::pin(see_off(client, patience, &mut ties.orders)).await;
-                }
+            if may_hear && let Some((rest, client)) = self.part(is_whole) {
+                Box::pin(rest.see_off(client)).await;
             }
         }
+    }
+
+    /// Ends the connection to the upstream, and the client's if that can be done at once; otherwise the client is to be seen
+    /// off. `is_whole`: all that it has said was passed on.
+    fn part(self, is_whole: bool) -> Option<(Remainder, Link)> {
+        let Self { connected: Connected { relay, counted, .. }, held } = self;
+        let rest = Remainder { patience: relay.timeout(), ties: held.ties, _counted: counted };
+        let (client, has_left) = relay.part();
+        if has_left && is_whole {
+            client.leave(|client| drop(tokio::spawn(rest.see_off(client))));
+            return None;
+        }
+        Some((rest, client))
     }
 
     /// Rests until one of the sides speaks, its time has come or an order is given.
@@ -350,20 +360,30 @@ impl Sleeper for Proxied {
     }
 }
 
-/// Ends a connection so that all that the client was told arrives. It may take as long to read as the relay would have let
-/// it.
-async fn see_off(mut client: Link, patience: Duration, orders: &mut watch::Receiver<Order>) {
-    client.linger().await;
-    if client.is_settled() {
-        return;
-    }
-    let settled = tokio::select! {
-        biased;
-        Ok(_) = orders.wait_for(|order| *order >= Order::Cut) => false,
-        settled = timeout(patience, client.settle()) => matches!(settled, Ok(Ok(()))),
-    };
-    if settled {
+/// What is left of a session when its upstream has gone.
+struct Remainder {
+    /// `proxy_timeout`.
+    patience: Duration,
+    ties: Ties,
+    _counted: Counted,
+}
+
+impl Remainder {
+    /// Ends the client's connection so that all that it was told arrives. It may take as long to read as the relay would
+    /// have let it.
+    async fn see_off(mut self, mut client: Link) {
         client.linger().await;
+        if client.is_settled() {
+            return;
+        }
+        let settled = tokio::select! {
+            biased;
+            Ok(_) = self.ties.orders.wait_for(|order| *order >= Order::Cut) => false,
+            settled = timeout(self.patience, client.settle()) => matches!(settled, Ok(Ok(()))),
+        };
+        if settled {
+            client.linger().await;
+        }
     }
 }
 

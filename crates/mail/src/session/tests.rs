@@ -38,13 +38,19 @@ async fn gather() {
     yield_now().await;
 }
 
-/// A client whose socket is full, and a session that has just heard the last word of its upstream.
-async fn behind_a_full_socket() -> (UnixStream, JoinHandle<()>, watch::Sender<Order>) {
+/// A client whose socket is full, its other end, and an upstream.
+async fn full() -> (UnixStream, UnixStream, UnixStream, UnixStream) {
     gather().await;
     let (client, ours) = UnixStream::pair().unwrap();
-    let (theirs, mut upstream) = UnixStream::pair().unwrap();
+    let (theirs, upstream) = UnixStream::pair().unwrap();
     ours.writable().await.unwrap();
     while ours.try_write(&[b'x'; 1024]).is_ok() {}
+    (client, ours, theirs, upstream)
+}
+
+/// A client whose socket is full, and a session that has just heard the last word of its upstream.
+async fn behind_a_full_socket() -> (UnixStream, JoinHandle<()>, watch::Sender<Order>) {
+    let (client, ours, theirs, mut upstream) = full().await;
     let (session, orders) = proxied(ours.into(), theirs.into());
     upstream.write_all(b"* BYE\r\n").await.unwrap();
     drop(upstream);
@@ -72,6 +78,25 @@ async fn so_it_does_for_one_that_will_say_nothing_more() {
     sleep(TIMEOUT / 2).await;
     is_heard_to_the_end(client).await;
     session.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_does_for_one_that_has_said_goodbye() {
+    let (mut client, ours, theirs, mut upstream) = full().await;
+    let (session, _orders) = proxied(ours.into(), theirs.into());
+    let slots = Arc::clone(session.held.ties.slot.all());
+    client.write_all(b"a LOGOUT\r\n").await.unwrap();
+    let session = tokio::spawn(session.run());
+    upstream.read_exact(&mut [0; 10]).await.unwrap();
+    upstream.write_all(b"* BYE\r\n").await.unwrap();
+    drop(upstream);
+    session.await.unwrap();
+    sleep(TIMEOUT / 2).await;
+    assert_eq!(slots.used(), 1, "it is still a connection");
+    is_heard_to_the_end(client).await;
+    while slots.used() > 0 {
+        yield_now().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
