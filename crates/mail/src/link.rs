@@ -23,6 +23,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use zeroize::Zeroize as _;
 
@@ -262,6 +263,23 @@ impl Link {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// Whether the socket has taken all that was written.
+    pub fn is_settled(&self) -> bool {
+        self.socket.is_quiet() && self.tls.as_ref().is_none_or(|tls| !tls.is_owing())
+    }
+
+    /// Waits until it [has](Self::is_settled). What is dropped before is lost.
+    pub async fn settle(&mut self) -> io::Result<()> {
+        loop {
+            poll_fn(|cx| self.poll_flush(cx)).await?;
+            if self.is_settled() {
+                return Ok(());
+            }
+            // It is posted, and goes out when all tasks have had their turn.
+            yield_now().await;
+        }
+    }
+
     /// Says that nothing more will be written; the peer may still write.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
@@ -288,11 +306,11 @@ impl Link {
         self.tls.is_none()
     }
 
-    /// Closes a [clear](Self::is_clear) link as soon as all that was written is sent, for a peer that has nothing more to
-    /// say.
-    pub fn leave(self) {
+    /// Closes a [clear](Self::is_clear) link when all that was written is sent, for a peer that has nothing more to say. If
+    /// the socket does not take all at once, `heir` has the link, to [settle](Self::settle) it.
+    pub fn leave(self, heir: impl FnOnce(Self) + Send + 'static) {
         debug_assert!(self.is_clear(), "TLS says when it ends");
-        self.socket.leave();
+        self.socket.leave(Box::new(heir));
     }
 
     /// Has the kernel forget the connection when the link is dropped, if nothing is on its way. That is for a peer which
@@ -305,7 +323,12 @@ impl Link {
     }
 
     /// Ends a connection so that the last words arrive.
-    pub async fn farewell(self) {
+    pub async fn farewell(mut self) {
+        self.linger().await;
+    }
+
+    /// Says the end, and stays for a moment so that what was said before arrives.
+    pub async fn linger(&mut self) {
         let (patience, most) = LINGER;
         let _ = timeout(patience, self.part(most)).await;
     }
@@ -314,7 +337,7 @@ impl Link {
     ///
     /// Closing while there are unread bytes would reset the connection, and a reset destroys what the peer has not read
     /// yet. What comes is thrown away as it is: it is not worth decrypting.
-    async fn part(mut self, mut most: usize) -> io::Result<()> {
+    async fn part(&mut self, mut most: usize) -> io::Result<()> {
         self.shutdown().await?;
         while most > 0 {
             self.socket.readable().await?;

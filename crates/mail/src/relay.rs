@@ -129,18 +129,18 @@ impl Relay {
         self.last + self.timeout
     }
 
-    /// Ends both connections, once it is [done](Stop::Done). The client's is given back if the client may still be
-    /// talking: then it has to hear its last words first.
-    pub fn part(self) -> Option<Link> {
+    /// `proxy_timeout`.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Ends the connection to the upstream, once it has [stopped](Stop::Done), and gives back the client's, which has to be
+    /// ended so that the last words arrive. `true`: the client has said goodbye, and all of that was read.
+    pub fn part(self) -> (Link, bool) {
         if self.to_client.ended {
             self.upstream.abandon();
         }
-        if self.to_client.parts {
-            self.client.leave();
-            None
-        } else {
-            Some(self.client)
-        }
+        (self.client, self.to_client.parts)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, clock: Pin<&mut Sleep>) -> Poll<Result<Stop, Broken>> {
@@ -433,11 +433,12 @@ mod tests {
         read(&mut upstream, last.len()).await;
         upstream.write_all(b"bye\r\n").await.unwrap();
         drop(upstream);
-        let left = relay.await.unwrap();
+        let (link, has_left) = relay.await.unwrap();
+        let _link = Some(link).filter(|_| !has_left);
         let mut heard = Vec::new();
         client.read_to_end(&mut heard).await.unwrap();
         assert_eq!(heard, b"bye\r\n");
-        left.is_some()
+        !has_left
     }
 
     #[tokio::test(start_paused = true)]

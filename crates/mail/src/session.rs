@@ -5,9 +5,11 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::LoginAnswer;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
@@ -334,14 +336,29 @@ impl Proxied {
                 ended = self.connected.relay.run() => ended,
             };
             if matches!(ended, Ok(Stop::Silence)) {
-                self.rest();
-            } else if is_done(ended, teller) {
+                return self.rest();
+            }
+            let (may_hear, is_whole) = (may_hear(&ended), ended.is_ok());
+            if is_done(ended, teller) {
                 teller.tell(&Event::Done);
-                if let Some(client) = self.connected.relay.part() {
-                    Box::pin(client.farewell()).await;
-                }
+            }
+            if may_hear && let Some((rest, client)) = self.part(is_whole) {
+                Box::pin(rest.see_off(client)).await;
             }
         }
+    }
+
+    /// Ends the connection to the upstream, and the client's if that can be done at once; otherwise the client is to be seen
+    /// off. `is_whole`: all that it has said was passed on.
+    fn part(self, is_whole: bool) -> Option<(Remainder, Link)> {
+        let Self { connected: Connected { relay, counted, .. }, held } = self;
+        let rest = Remainder { patience: relay.timeout(), ties: held.ties, _counted: counted };
+        let (client, has_left) = relay.part();
+        if has_left && is_whole {
+            client.leave(|client| drop(tokio::spawn(rest.see_off(client))));
+            return None;
+        }
+        Some((rest, client))
     }
 
     /// Rests until one of the sides speaks, its time has come or an order is given.
@@ -366,6 +383,14 @@ fn is_done(ended: Result<Stop, relay::Broken>, teller: &Teller) -> bool {
     )
 }
 
+/// Whether the client of a relay that has ended may still hear what was said to it.
+const fn may_hear(ended: &Result<Stop, relay::Broken>) -> bool {
+    match ended {
+        Ok(_) => true,
+        Err(broken) => matches!(broken.trouble, Trouble::Upstream(_)),
+    }
+}
+
 impl Sleeper for Proxied {
     fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
         self.connected.relay.resting()
@@ -382,3 +407,33 @@ impl Sleeper for Proxied {
         }
     }
 }
+
+/// What is left of a session when its upstream has gone.
+struct Remainder {
+    /// `proxy_timeout`.
+    patience: Duration,
+    ties: Ties,
+    _counted: Counted,
+}
+
+impl Remainder {
+    /// Ends the client's connection so that all that it was told arrives. It may take as long to read as the relay would
+    /// have let it.
+    async fn see_off(mut self, mut client: Link) {
+        client.linger().await;
+        if client.is_settled() {
+            return;
+        }
+        let settled = tokio::select! {
+            biased;
+            Ok(_) = self.ties.orders.wait_for(|order| *order >= Order::Cut) => false,
+            settled = timeout(self.patience, client.settle()) => matches!(settled, Ok(Ok(()))),
+        };
+        if settled {
+            client.linger().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,9 @@ struct Outbox {
     postman: Option<Waker>,
 }
 
+/// Goes on with a stream that owes something although its owner has left.
+pub(super) type Heir = Box<dyn FnOnce(Link) + Send>;
+
 /// All that is to be sent to one stream.
 struct Letter {
     to: Arc<Account>,
@@ -87,6 +90,8 @@ struct Letter {
     then: Then,
     /// Who is told of a debt.
     owner: Option<Waker>,
+    /// Who takes over a debt, if the owner has left.
+    heir: Option<Heir>,
 }
 
 /// What follows a letter.
@@ -177,29 +182,32 @@ pub(super) fn end(account: &Arc<Account>) -> bool {
 
 /// Closes the stream, behind what is posted.
 pub(super) fn close(account: Arc<Account>) {
-    close_behind(account, Then::Close);
+    close_behind(account, |letter| letter.then = Then::Close);
 }
 
-/// Closes the stream as soon as it has taken all that is posted, or owed.
-pub(super) fn leave(account: Arc<Account>) {
+/// Closes the stream behind what is posted; if it turns out to owe some of that, or does already, `heir` has it.
+pub(super) fn leave(account: Arc<Account>, heir: Heir) {
     if account.is_owing() {
-        see_off(account);
-    } else {
-        close_behind(account, Then::Leave);
+        return inherit(account, heir);
+    }
+    let mut heir = Some(heir);
+    close_behind(account, |letter| {
+        letter.then = Then::Leave;
+        letter.heir = heir.take();
+    });
+}
+
+/// Without a runtime the stream is closed, since nobody could go on with it.
+fn inherit(account: Arc<Account>, heir: Heir) {
+    if Handle::try_current().is_ok() {
+        heir(Link::from(account));
     }
 }
 
-/// Lets a debt be paid whose owner is gone. Without a runtime the stream is closed, since nobody could go on with it.
-fn see_off(account: Arc<Account>) {
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(Link::from(account).farewell());
-    }
-}
-
-fn close_behind(account: Arc<Account>, then: Then) {
+fn close_behind(account: Arc<Account>, address: impl FnOnce(&mut Letter)) {
     let full = with(|outbox| {
         if let Some(letter) = outbox.letter(&account) {
-            letter.then = then;
+            address(letter);
         } else {
             outbox.summon();
             outbox.close(account);
@@ -213,14 +221,17 @@ fn close_behind(account: Arc<Account>, then: Then) {
 
 /// Sends everything now.
 pub(super) fn flush() {
-    // Wakers are used and dropped outside of the outbox: with its last waker a task goes, and its sockets come here.
-    let Delivered { owners, debtors } = with(Outbox::flush).unwrap_or_default();
+    // Wakers and heirs are used and dropped outside of the outbox: with its last waker a task goes, and its sockets come
+    // here.
+    let Delivered { owners, debtors, needless: _needless } = with(Outbox::flush).unwrap_or_default();
     for (owner, has_debt) in owners {
         if has_debt {
             owner.wake();
         }
     }
-    debtors.into_iter().for_each(see_off);
+    for (account, heir) in debtors {
+        inherit(account, heir);
+    }
 }
 
 /// Whom a delivery concerns.
@@ -228,8 +239,10 @@ pub(super) fn flush() {
 struct Delivered {
     /// Who has waited, and whether there is a debt.
     owners: Vec<(Waker, bool)>,
-    /// Streams that owe something and have no owner any more.
-    debtors: Vec<Arc<Account>>,
+    /// Streams that owe something and have no owner any more, and who takes them over.
+    debtors: Vec<(Arc<Account>, Heir)>,
+    /// Who has nothing to take over.
+    needless: Vec<Heir>,
 }
 
 /// Nothing if there is no outbox on this thread, or it is on its way out.
@@ -354,6 +367,7 @@ impl Outbox {
             bytes: buffer,
             then: Then::Nothing,
             owner: None,
+            heir: None,
         });
         true
     }
@@ -382,16 +396,19 @@ impl Outbox {
         let mut delivered = Delivered::default();
         let mut letters = mem::take(&mut self.letters);
         for (letter, sent) in letters.drain(..).zip(sent) {
-            let Letter { to, mut bytes, then, owner } = letter;
+            let Letter { to, mut bytes, then, owner, heir } = letter;
             let debt = debt(&bytes, then, sent);
             let has_debt = debt.is_some();
             delivered.owners.extend(owner.map(|owner| (owner, has_debt)));
             to.settle(debt);
-            match then {
-                Then::Shutdown if !has_debt => drop(to.stream.shutdown()),
-                Then::Leave if has_debt => delivered.debtors.push(to),
-                Then::Leave | Then::Close => self.close(to),
-                Then::Nothing | Then::Shutdown => {}
+            match (then, heir) {
+                (Then::Shutdown, _) if !has_debt => drop(to.stream.shutdown()),
+                (Then::Leave, Some(heir)) if has_debt => delivered.debtors.push((to, heir)),
+                (Then::Leave | Then::Close, heir) => {
+                    delivered.needless.extend(heir);
+                    self.close(to);
+                }
+                (Then::Nothing | Then::Shutdown, _) => {}
             }
             // Not all that it has room for: what is behind them was never written.
             bytes.as_mut_slice().zeroize();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::Loose;
-use super::outbox::{self, Account};
+use super::outbox::{self, Account, Heir};
 use super::stream::Stream;
 use crate::address::{ClientAddr, Endpoint};
 
@@ -213,10 +213,10 @@ impl Socket {
         if outbox::end(account) { Ok(()) } else { account.stream.shutdown() }
     }
 
-    /// Closes as soon as all is sent.
-    pub(super) fn leave(mut self) {
+    /// Closes when all is sent. If the stream does not take all at once, `heir` has it.
+    pub(super) fn leave(mut self, heir: Heir) {
         if let State::Awake(account) = mem::replace(&mut self.0, State::Gone) {
-            outbox::leave(account);
+            outbox::leave(account, heir);
         }
     }
 

@@ -73,7 +73,12 @@ impl Tls {
 
     /// Whether nothing waits to be read or sent.
     pub(super) fn is_quiet(&self) -> bool {
-        self.unread.is_empty() && self.owed.is_empty() && self.end.is_none()
+        self.unread.is_empty() && !self.is_owing() && self.end.is_none()
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn is_owing(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     /// Forgets what was to be sent.

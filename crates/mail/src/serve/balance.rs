@@ -72,6 +72,14 @@ impl Seat {
     }
 }
 
+#[cfg(test)]
+impl Presence {
+    /// The only session of a thread that is none.
+    pub(crate) fn alone() -> Self {
+        Seat::new().0.sit()
+    }
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
         if self.0.sessions.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -1,5 +1,7 @@
 //! Revocation lists: webpki's view of them, and one of our own for certificates outside webpki's reach.
 
+use std::cmp::Reverse;
+
 use rustls::pki_types::{CertificateRevocationListDer, UnixTime};
 use webpki::{
     CertRevocationList, ExpirationPolicy, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions,
@@ -40,9 +42,17 @@ impl Lists {
         self.0.is_empty()
     }
 
-    /// For webpki.
-    pub(super) fn as_webpki(&self) -> Vec<&CertRevocationList<'static>> {
-        self.0.iter().map(|list| &list.webpki).collect()
+    /// For webpki, which takes the first of an authority.
+    pub(super) fn as_webpki(&self, now: UnixTime) -> Vec<&CertRevocationList<'static>> {
+        self.best_first(now).into_iter().map(|list| &list.webpki).collect()
+    }
+
+    /// Those that count at `now`, then the others; the newest first. Of several lists of an authority one counts (as in
+    /// OpenSSL), and a file to which lists are added has the one before the last in it too.
+    fn best_first(&self, now: UnixTime) -> Vec<&List> {
+        let mut lists: Vec<_> = self.0.iter().collect();
+        lists.sort_by_key(|list| (list.validity.at(now) != Age::Present, Reverse(list.validity.begin())));
+        lists
     }
 
     /// That the certificate with this `serial` number, issued by the root with this index, is not revoked. As in
@@ -51,7 +61,8 @@ impl Lists {
         if self.is_empty() {
             return Ok(());
         }
-        let list = self.0.iter().find(|list| list.signers.contains(&root)).ok_or(VerifyError::NoCrl)?;
+        let mut lists = self.best_first(now).into_iter();
+        let list = lists.find(|list| list.signers.contains(&root)).ok_or(VerifyError::NoCrl)?;
         match list.validity.at(now) {
             Age::Future => return Err(VerifyError::CrlNotYetValid),
             Age::Past => return Err(VerifyError::CrlExpired),

@@ -131,7 +131,7 @@ impl Trust {
         let leaf = EndEntityCert::try_from(leaf)?;
         let others = presented.iter().chain(&self.intermediates);
         let others: Vec<_> = others.map(|der| CertificateDer::from(der.as_ref())).collect();
-        let lists = self.lists.as_webpki();
+        let lists = self.lists.as_webpki(now);
         leaf.verify_for_usage(
             signature::algorithms().all,
             &self.anchors,

@@ -107,6 +107,11 @@ impl Validity {
         }
     }
 
+    /// When it begins, seconds since 1970.
+    pub(super) const fn begin(self) -> i64 {
+        self.not_before
+    }
+
     /// Whether `now` is before, within or behind.
     pub(super) fn at(self, now: UnixTime) -> Age {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);

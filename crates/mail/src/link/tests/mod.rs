@@ -176,7 +176,7 @@ async fn drip(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
             return;
         }
         // So that the reader has seen it before the next one comes.
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     let _ = to.shutdown().await;
 }

@@ -3,7 +3,6 @@
 use std::os::unix::net::UnixStream as Blocking;
 
 use ring::Ring;
-use tokio::task::yield_now;
 
 use super::*;
 use crate::link::outbox::{BATCH, deliver};
@@ -149,10 +148,10 @@ async fn a_link_that_is_left_is_closed_behind_its_last_words() {
     let (peer, ours) = UnixStream::pair().unwrap();
     let mut link = Link::from(ours);
     link.write_all(b"* BYE\r\n").await.unwrap();
-    link.leave();
+    link.leave(|_| panic!("there is room for it"));
     assert_eq!(heard(peer).await, b"* BYE\r\n");
     let (peer, ours) = UnixStream::pair().unwrap();
-    Link::from(ours).leave();
+    Link::from(ours).leave(|_| panic!("there is nothing"));
     assert_eq!(heard(peer).await, b"");
 }
 
@@ -171,7 +170,7 @@ async fn a_debt_is_paid_although_its_owner_has_left() {
             // The outbox has tried, and failed.
             yield_now().await;
         }
-        link.leave();
+        link.leave(|mut link| drop(tokio::spawn(async move { link.settle().await })));
         let bytes = heard(peer).await;
         assert_eq!((bytes.len(), bytes.ends_with(b"late")), (full + 4, true), "{is_known}");
     }

@@ -276,6 +276,26 @@ fn revocation_lists_must_cover_every_level() {
 }
 
 #[test]
+fn of_several_lists_of_an_authority_the_newest_counts() {
+    let ca = Ca::new("ca");
+    let direct = leaf(&ca, |params| params.serial_number = Some(SerialNumber::from_slice(&[7])));
+    // One for webpki, and one for us.
+    for client in [direct, version_1(&ca)] {
+        let case = |what| Case::new(what, [ca.der()], [client.clone()]);
+        let list = |revoked: &[u8], years| ca.list(revoked, years);
+        let (before, revoking) = (list(&[], (2028, 2031)), list(&[7], (2029, 2031)));
+        check([
+            (case("revoked by the second").lists([before.clone(), revoking.clone()]), 23),
+            (case("revoked by the first").lists([revoking.clone(), before]), 23),
+            (case("taken back").lists([list(&[7], (2028, 2031)), list(&[], (2029, 2031))]), 0),
+            (case("past, then present").lists([list(&[], (2028, 2029)), list(&[], (2029, 2031))]), 0),
+            (case("past, then revoking").lists([list(&[], (2028, 2029)), revoking.clone()]), 23),
+            (case("present, and one to come").lists([list(&[], (2031, 2032)), revoking]), 23),
+        ]);
+    }
+}
+
+#[test]
 fn a_trusted_certificate_is_trusted_as_it_is() {
     let alone = self_signed(&client("alone"));
     let mut authority = params("own authority");
