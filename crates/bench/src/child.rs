@@ -2,7 +2,7 @@
 //!
 //! They are processes of their own so that their CPU time is not the proxy's, nor this process's.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Serialize;
@@ -12,18 +12,24 @@ use crate::failure::Failure;
 use crate::load::{Aim, Order, Ran, Report};
 use crate::pin::Pin;
 use crate::stub::Places;
+use crate::usage::Cpu;
 
 /// The stubs, running. They end when dropped.
 #[derive(Debug)]
 pub(crate) struct Stubs {
     pub(crate) places: Places,
-    _process: Role,
+    process: Role,
 }
 
 impl Stubs {
     pub(crate) fn start(pin: Pin) -> Result<Self, Failure> {
         let mut process = Role::start("stub", pin)?;
-        Ok(Self { places: process.hear()?, _process: process })
+        Ok(Self { places: process.hear()?, process })
+    }
+
+    /// What they have used.
+    pub(crate) fn cpu(&self) -> io::Result<Cpu> {
+        Cpu::of(self.process.process.id())
     }
 }
 
@@ -36,6 +42,11 @@ impl Load {
         let mut load = Self(Role::start("load", pin)?);
         load.order(&Order::Aim(aim.clone()))?;
         Ok(load)
+    }
+
+    /// What it has used.
+    pub(crate) fn cpu(&self) -> io::Result<Cpu> {
+        Cpu::of(self.0.process.id())
     }
 
     /// Has an order carried out.
@@ -84,7 +95,7 @@ impl Role {
 
     fn tell(&mut self, order: &impl Serialize) -> Result<(), Failure> {
         let input = self.input.as_mut().ok_or(Failure::Lost(self.name))?;
-        let mut line = serde_json::to_vec(order).map_err(std::io::Error::from)?;
+        let mut line = serde_json::to_vec(order).map_err(io::Error::from)?;
         line.push(b'\n');
         input.write_all(&line).map_err(|_| Failure::Lost(self.name))
     }

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::load::{Job, Order, Ran, State};
 use crate::peer::{Peer, Proxy, Setup, Surroundings};
 use crate::pin::Pin;
+use crate::usage::Cpu;
 use crate::workload::{Metric, Part, Plan, SHARES, Workload};
 
 /// What was measured in one go.
@@ -143,13 +144,22 @@ impl Spot<'_> {
     }
 
     fn threads(&self, job: Job, clients: usize) -> Result<Sample, Failure> {
-        let one = self.throughput(1, job, clients)?;
-        let two = self.throughput(2, job, clients)?;
-        Ok([(Metric::Throughput(1), one), (Metric::Throughput(2), two), (Metric::Scaling, two / one)].into())
+        let (one, busy) = self.throughput(1, job, clients)?;
+        let (two, _) = self.throughput(2, job, clients)?;
+        let room = (processors()? / busy).min(2.0);
+        Ok([
+            (Metric::Throughput(1), one),
+            (Metric::Throughput(2), two),
+            (Metric::Scaling, two / one),
+            (Metric::Room, room),
+            (Metric::Reached, two / one / room),
+        ]
+        .into())
     }
 
-    /// Operations in a second, under the load of two generators, so that one thread of load is not the limit.
-    fn throughput(&self, workers: usize, job: Job, clients: usize) -> Result<f64, Failure> {
+    /// Operations in a second, under the load of two generators, so that one thread of load is not the limit; and how many
+    /// processors were busy with them, here and there.
+    fn throughput(&self, workers: usize, job: Job, clients: usize) -> Result<(f64, f64), Failure> {
         let proxy = self.bench.start(self.peer, &self.setup(workers))?;
         let mut loads = [self.load(&proxy)?, self.load(&proxy)?];
         for load in &mut loads {
@@ -157,9 +167,19 @@ impl Spot<'_> {
         }
         let span = self.bench.extent.span;
         run(&mut loads, warm_up(span))?;
+        let (start, before) = (Instant::now(), self.used(&proxy, &loads)?);
         let ran = run(&mut loads, span)?;
+        let after = self.used(&proxy, &loads)?;
+        let busy: Duration = after.iter().zip(&before).map(|(after, before)| after.since(before)).sum();
+        let busy = busy.as_secs_f64() / start.elapsed().as_secs_f64();
         complain(&proxy)?;
-        Ok(ran.iter().map(|ran| count(ran.operations) / ran.seconds).sum())
+        Ok((ran.iter().map(|ran| count(ran.operations) / ran.seconds).sum(), busy))
+    }
+
+    /// What everybody has used who takes part.
+    fn used(&self, proxy: &Proxy, loads: &[Load]) -> io::Result<Vec<Cpu>> {
+        let others = [proxy.cpu(), self.bench.stubs.cpu()];
+        others.into_iter().chain(loads.iter().map(Load::cpu)).collect()
     }
 
     fn pair(&self) -> Result<Pair, Failure> {
@@ -232,6 +252,12 @@ fn run(loads: &mut [Load], span: Duration) -> Result<Vec<Ran>, Failure> {
         load.begin(milliseconds(span))?;
     }
     loads.iter_mut().map(Load::end).collect()
+}
+
+/// How many there are.
+fn processors() -> io::Result<f64> {
+    let processors = u32::try_from(std::thread::available_parallelism()?.get()).unwrap_or(u32::MAX);
+    Ok(f64::from(processors))
 }
 
 fn warm_up(span: Duration) -> Duration {

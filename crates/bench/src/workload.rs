@@ -68,6 +68,10 @@ pub(crate) enum Metric {
     Throughput(u8),
     /// Throughput of two workers in terms of that of one.
     Scaling,
+    /// What that could be on this machine: load and stubs take their share of its processors.
+    Room,
+    /// How much of that was reached.
+    Reached,
 }
 
 /// What gatepost has to reach (the ratio is to the first peer, in the same round).
@@ -116,6 +120,8 @@ impl Metric {
             Self::Throughput(1) => "1 worker".to_owned(),
             Self::Throughput(workers) => format!("{workers} workers"),
             Self::Scaling => "2 workers / 1".to_owned(),
+            Self::Room => "2 workers / 1, as far as this machine lets them".to_owned(),
+            Self::Reached => "of that".to_owned(),
         }
     }
 
@@ -127,7 +133,7 @@ impl Metric {
             Self::Session => "bytes",
             Self::Base => "MB",
             Self::Idle => "ms/s",
-            Self::Growth | Self::Scaling => "",
+            Self::Growth | Self::Scaling | Self::Room | Self::Reached => "",
             Self::Throughput(_) => "/s",
         }
     }
@@ -151,10 +157,15 @@ impl Serialize for Metric {
                 return serializer.collect_str(&format_args!("throughput_{workers}"));
             }
             Self::Scaling => "scaling",
+            Self::Room => "scaling_room",
+            Self::Reached => "scaling_reached",
         };
         serializer.serialize_str(name)
     }
 }
+
+/// 1.7 times the throughput with two workers, on a machine that has room for twice.
+const SCALES: &[(Metric, Goal)] = &[(Metric::Reached, Goal::AtLeast(1.7 / 2.0))];
 
 /// Growth is measured with `--sessions` divided by each of these held.
 pub(crate) const SHARES: [usize; 4] = [800, 80, 8, 1];
@@ -268,13 +279,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "threads",
         "IMAP login, throughput",
         Plan::Threads { job: Job::ImapLogin, clients: 64 },
-        &[(Metric::Scaling, Goal::AtLeast(1.7))],
+        SCALES,
     ),
     Workload::plain(
         "threads-tls",
         "TLS handshake and greeting, RSA-2048, throughput",
         Plan::Threads { job: Job::Greet, clients: 64 },
-        &[(Metric::Scaling, Goal::AtLeast(1.7))],
+        SCALES,
     )
     .over_tls(Key::Rsa2048),
 ];
