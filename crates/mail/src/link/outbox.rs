@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ring::{Job, Outcome, Ring};
+use system::ring::{Job, Outcome, Ring};
 use tokio::runtime::Handle;
 use zeroize::Zeroize as _;
 
