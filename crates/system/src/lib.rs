@@ -4,3 +4,4 @@
 //! rustix, nix and socket2 have it.
 
 pub mod ring;
+pub mod title;
