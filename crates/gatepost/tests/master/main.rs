@@ -25,4 +25,5 @@ mod signals;
 mod stage;
 mod surroundings;
 mod syslog;
+mod titles;
 mod upgrade;

@@ -155,14 +155,6 @@ fn usr2_is_ignored_while_whoever_started_the_program_is_there() {
 }
 
 #[test]
-fn a_single_process_in_the_background_is_called_so() {
-    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-    let stage = Setting::new(&format!("master_process off; {user}"), "").start_in_background();
-    let title = format!("gatepost: single process v{} {PROGRAM} -p ", env!("CARGO_PKG_VERSION"));
-    assert!(proc::title(stage.master()).starts_with(&title), "{}", proc::title(stage.master()));
-}
-
-#[test]
 fn the_words_of_the_command_line_reach_the_master() {
     let stage = Setting::new("", "").start();
     let tell = |word: &str| {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -138,6 +138,20 @@ impl Setting {
             }
             assert!(start.elapsed() < PATIENCE, "neither serves nor ends\n{}", stage.log());
         }
+    }
+
+    /// Starts it by this name, in the background or not. What it is called with, its name first, but for the directives
+    /// of `-g`.
+    pub(crate) fn start_by_name(self, name: &str, daemon: bool) -> (Stage, String) {
+        let program = self.path(name);
+        symlink(PROGRAM, &program).unwrap();
+        let mut command = Command::new(&program);
+        self.complete(&mut command);
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+        let words = words.join(" ");
+        let stage = if daemon { self.run_in_background(&mut command) } else { self.run(command) };
+        (stage, words)
     }
 
     /// Starts it in the background.
