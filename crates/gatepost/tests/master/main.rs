@@ -13,6 +13,7 @@ mod activation;
 mod backend;
 mod deaths;
 mod download;
+mod idle;
 mod load;
 mod lookups;
 mod name_servers;

@@ -8,29 +8,51 @@ use rig::dns::{A, Reply};
 use rig::{Client, DnsServer, eventually, port};
 
 use crate::download::Download;
+use crate::idle::{Mailboxes, Waiting};
 use crate::load::Load;
 use crate::proc;
 use crate::stage::{PASSWORD, Setting, login, use_session};
 
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing() {
-    let stage = Setting::new("worker_processes 2;", "").start();
+    const ROUNDS: usize = 200;
+    // A new client in IDLE, and mail for all of them, comes once in so many rounds.
+    const PACE: usize = 10;
+    let (mailboxes, imap) = (Mailboxes::start(), port::free());
+    let server = format!("server {{ listen {imap}; protocol imap; }}");
+    let setting = Setting::new("worker_processes 2;", &server);
+    setting.write_all_users(&[("joe", setting.backend.address()), ("ann", mailboxes.address())]);
+    let stage = setting.start();
     let worker = stage.worker();
-    let mut idle: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
-    // As a client in IDLE, to which nothing happens.
+    let mut sessions: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
     let mut silent = login(stage.pop3, "joe");
+    // All of them hear of mail: the first at once, the others when they look.
+    let mut listening = Waiting::start(imap, "ann", 0);
+    let mut waiting = Vec::new();
     let mut download = Download::start(stage.pop3);
     let load = Load::start(2, stage.pop3);
-    for round in 0..200 {
+    for round in 0..ROUNDS {
+        let messages = round / PACE;
+        if round % PACE == 0 {
+            waiting.push(Waiting::start(imap, "ann", messages));
+        }
         stage.reload();
-        use_session(&mut idle[round % 10]);
+        if round % PACE == PACE / 2 {
+            mailboxes.announce(messages + 1);
+            listening.hear(messages + 1);
+        }
+        use_session(&mut sessions[round % 10]);
         download.fetch();
     }
     let tally = load.end();
-    assert!(tally.good > 0 && tally.refused == 0 && tally.cut == 0, "{tally:?}");
-    idle.iter_mut().for_each(use_session);
+    assert!(tally.refused == 0 && tally.cut == 0, "no login has failed: {tally:?}");
+    assert!(tally.good >= ROUNDS, "and there were enough of them: {tally:?}");
+    sessions.iter_mut().for_each(use_session);
     use_session(&mut silent);
     download.finish();
+    assert_eq!(mailboxes.waiting(), ROUNDS / PACE + 1);
+    waiting.into_iter().chain([listening]).for_each(|client| client.finish(ROUNDS / PACE));
+    assert_eq!(mailboxes.waiting(), 0);
     assert_eq!(stage.worker(), worker, "the same process all the time");
 }
 

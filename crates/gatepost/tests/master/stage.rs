@@ -96,7 +96,13 @@ impl Setting {
 
     /// `user` may log in, and belongs to the backend on `host`.
     pub(crate) fn write_users(&self, user: &str, host: &str) {
-        write_users(self.directory.path(), user, host, self.backend.address());
+        write_users(self.directory.path(), &line(user, host, self.backend.address()));
+    }
+
+    /// These users may log in, and belong there.
+    pub(crate) fn write_all_users(&self, users: &[(&str, SocketAddr)]) {
+        let lines = users.iter().map(|(user, at)| line(user, &at.ip().to_string(), *at));
+        write_users(self.directory.path(), &lines.collect::<String>());
     }
 
     /// Starts it as whoever runs the test.
@@ -220,10 +226,14 @@ fn configuration(directory: &Path, (pop3, level): (SocketAddr, &str), main: &str
     )
 }
 
-fn write_users(directory: &Path, user: &str, host: &str, backend: SocketAddr) {
+/// A line of the users file.
+fn line(user: &str, host: &str, backend: SocketAddr) -> String {
+    format!("{user}:{{PLAIN}}{PASSWORD}::::::host={host} port={}\n", backend.port())
+}
+
+fn write_users(directory: &Path, lines: &str) {
     let path = directory.join("users");
-    let text = format!("{user}:{{PLAIN}}{PASSWORD}::::::host={host} port={}\n", backend.port());
-    fs::write(&path, text).unwrap();
+    fs::write(&path, lines).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -271,7 +281,7 @@ impl Stage {
     }
 
     pub(crate) fn write_users(&self, user: &str, host: &str) {
-        write_users(self.directory.path(), user, host, self.backend.address());
+        write_users(self.directory.path(), &line(user, host, self.backend.address()));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
