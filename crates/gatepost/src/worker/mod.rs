@@ -285,6 +285,8 @@ impl Worker {
 
     /// What a signal leads to that was sent to the worker itself.
     fn signalled(&mut self, received: Received) {
+        #[cfg(debug_assertions)]
+        probe::signalled(received.signal);
         let notice = |then: &str| self.line(Level::Notice, &format!("{received}{then}"));
         match received.signal {
             Signal::SIGTERM | Signal::SIGINT => {
