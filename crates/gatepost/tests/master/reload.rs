@@ -1,6 +1,7 @@
 //! Reload: all of a new configuration or nothing, and no session lost.
 
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
@@ -11,7 +12,16 @@ use crate::download::Download;
 use crate::idle::{Mailboxes, Waiting};
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{PASSWORD, Setting, login, use_session};
+use crate::stage::{PASSWORD, Setting, Stage, login, use_session};
+
+/// A client that has tried to log in as `joe`, and has not looked at the answer.
+#[track_caller]
+fn attempt(stage: &Stage, password: &str) -> Client {
+    let mut client = Client::connect(stage.pop3);
+    client.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
+    client.send(format!("PASS {password}\r\n"));
+    client
+}
 
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing() {
@@ -105,6 +115,30 @@ fn what_dns_has_said_is_known_after_a_reload() {
 }
 
 #[test]
+fn who_has_how_many_connections_is_known_after_a_reload() {
+    let limit = "limit_conn_zone $remote_user zone=user:1m; limit_conn user 1;";
+    let stage = Setting::new("", limit).start();
+    let mut held = login(stage.pop3, "joe");
+    stage.reload();
+    attempt(&stage, PASSWORD).expect("-ERR [SYS/TEMP] Too many connections\r\n");
+    use_session(&mut held);
+    drop(held);
+    eventually("a session of the configuration before is given back", || {
+        attempt(&stage, PASSWORD).line() == b"+OK logged in\r\n"
+    });
+}
+
+#[test]
+fn who_guesses_passwords_is_known_after_a_reload() {
+    let stage = Setting::new("", "auth_penalty on;").start();
+    attempt(&stage, "guessed").expect_prefix("-ERR");
+    stage.reload();
+    let start = Instant::now();
+    attempt(&stage, PASSWORD).expect("+OK logged in\r\n");
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
 fn files_that_only_root_can_read_are_read_again() {
     let stage = Setting::new("", "").start();
     let mut before = login(stage.pop3, "joe");
@@ -112,9 +146,7 @@ fn files_that_only_root_can_read_are_read_again() {
     stage.reload();
     use_session(&mut login(stage.pop3, "ann"));
     use_session(&mut before);
-    let mut gone = Client::connect(stage.pop3);
-    gone.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
-    gone.send(format!("PASS {PASSWORD}\r\n")).expect_prefix("-ERR");
+    attempt(&stage, PASSWORD).expect_prefix("-ERR");
 }
 
 #[test]
