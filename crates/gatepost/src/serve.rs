@@ -15,7 +15,8 @@ use crate::start::{Reason, StartError};
 use crate::title::Role;
 use crate::{master, single};
 
-/// Serves with what was loaded; by a process of its own if that has to be in the background or to have a title.
+/// Serves with what was loaded; after another start if the process has to be in the background, or needs room for a
+/// title.
 pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &Console) -> ExitCode {
     let Ok(configuration) = &loaded.outcome else {
         console.warn(&loaded.warnings);
@@ -28,13 +29,18 @@ pub(crate) fn main(loaded: Loaded, program: Program, launch: Launch, console: &C
     // A new program in an upgrade is where the one before it is (as the originals).
     let background = process.daemon && !upgrade::inherits(program.flavour);
     let role = if process.master { Role::Master } else { Role::Single };
-    let ended = if launch.stays() || (!background && !role.has_title(program.flavour)) {
+    let ended = if launch.stays() {
         stay(loaded, program, launch, role, console).map(|()| ExitCode::SUCCESS)
     } else if background {
         // The second process reads the same configuration and says what looks wrong in it.
         launch.to_background(program.flavour, role).map_err(StartError::call("starting in the background"))
     } else {
-        Err(StartError::call("execve()")(launch.in_place(program.flavour, role)))
+        let failed = role.has_title(program.flavour).then(|| launch.in_place(program.flavour, role));
+        match failed {
+            Some(error) if role == Role::Master => Err(StartError::call("execve()")(error)),
+            // One process alone can do without a title.
+            _ => stay(loaded, program, launch, role, console).map(|()| ExitCode::SUCCESS),
+        }
     };
     ended.unwrap_or_else(|error| {
         console.say(mail::settings::log::Level::Emerg, Reason(&error));
