@@ -41,7 +41,9 @@ use report::{Named, Results, Terms};
 use workload::WORKLOADS;
 
 fn main() -> ExitCode {
-    let done = match cli::parse(std::env::args_os().skip(1)) {
+    #[expect(clippy::disallowed_methods, reason = "this program sets no title")]
+    let words = std::env::args_os().skip(1);
+    let done = match cli::parse(words) {
         Ok(Command::Compare(options)) => run(&options),
         Ok(Command::Help) => say(cli::HELP),
         Ok(Command::List) => list(),

@@ -1,7 +1,7 @@
-//! From the program that somebody starts to the process that stays: in the background if it is to be there, and with a
-//! title that tells what it is.
+//! From the program that somebody starts to the process that stays: in the background if it is to be there, and with
+//! room for a title that tells what it is.
 //!
-//! Both need the program to be run once more: only a process that is being started can be given a title. With
+//! Both need the program to be run once more: only a process that is being started can be given room. With
 //! `daemon on` that is a second process; the first waits until the second says that it serves, so that its exit code
 //! tells whether the start succeeded (as Angie; nginx's first process leaves before anything can fail).
 
@@ -18,8 +18,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, getpid, getppid, setsid};
 
 use crate::activation::Activated;
-use crate::help;
 use crate::settings::Process;
+use crate::title::{OwnTitle, Role, with_room};
 
 /// Set in the environment of the process that stays: [`BACKGROUND`] or not, and the name that the program was called
 /// by, which its title has taken the place of.
@@ -36,6 +36,8 @@ const READY: u8 = b'+';
 pub(crate) struct Launch {
     /// The name that the program was called by.
     pub(crate) name: OsString,
+    /// What it was called with.
+    pub(crate) arguments: Vec<OsString>,
     /// This process is to stay; where, was decided before it was started.
     staying: Option<Place>,
     /// Who has started it.
@@ -50,18 +52,11 @@ enum Place {
     Foreground,
 }
 
-/// What the process that stays does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It lets another process serve.
-    Master,
-    /// All (`master_process off`).
-    Single,
-}
-
 impl Launch {
-    /// Of this process, which was called `argv0`.
-    pub(crate) fn this(argv0: Option<OsString>) -> Self {
+    /// Of this process, which was called with `words`, its name first.
+    pub(crate) fn this(words: impl IntoIterator<Item = OsString>) -> Self {
+        let mut words = words.into_iter();
+        let argv0 = words.next();
         let mark = env::var_os(MARK);
         let marked = |place: &str| {
             let mark = mark.as_deref()?.as_encoded_bytes();
@@ -73,7 +68,8 @@ impl Launch {
             (_, Some(name)) => (name, Some(Place::Foreground)),
             _ => (argv0.unwrap_or_else(|| "gatepost".into()), None),
         };
-        Self { name, staying, parent: getppid(), activated: Activated::default() }
+        let (arguments, parent) = (words.collect(), getppid());
+        Self { name, arguments, staying, parent, activated: Activated::default() }
     }
 
     /// Whether this process is the one that stays.
@@ -96,9 +92,14 @@ impl Launch {
         getppid() == self.parent
     }
 
+    /// The title of this process, if it is the one that stays; nobody may read its arguments anew from then on.
+    pub(crate) fn title(&self, flavour: Flavour) -> OwnTitle {
+        if self.stays() { OwnTitle::new(flavour, self.words()) } else { OwnTitle::none(flavour) }
+    }
+
     /// Starts a second process and waits for its word; what it has to complain about it writes to standard error.
     pub(crate) fn to_background(&self, flavour: Flavour, role: Role) -> io::Result<ExitCode> {
-        let mut command = self.again(self.title(flavour, role), BACKGROUND)?;
+        let mut command = self.again(flavour, role, BACKGROUND)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut word = Vec::new();
         if let Some(mut stdout) = child.stdout.take() {
@@ -112,41 +113,27 @@ impl Launch {
     }
 
     /// Puts the program with its title in the place of this process; returns only if that fails.
-    pub(crate) fn in_place(&self, flavour: Flavour) -> io::Error {
-        match self.again(self.title(flavour, Role::Master), FOREGROUND) {
+    pub(crate) fn in_place(&self, flavour: Flavour, role: Role) -> io::Error {
+        match self.again(flavour, role, FOREGROUND) {
             Ok(mut command) => command.exec(),
             Err(error) => error,
         }
     }
 
-    /// What `ps` is to show before the arguments.
-    fn title(&self, flavour: Flavour, role: Role) -> OsString {
-        let mut title = title(flavour, role);
-        title.push(&self.name);
-        title
-    }
-
-    /// The program with `title` and its arguments.
-    fn again(&self, title: OsString, place: &str) -> io::Result<Command> {
+    /// The program with its arguments. Until it shows a title of its own, it shows one with the arguments behind it.
+    fn again(&self, flavour: Flavour, role: Role, place: &str) -> io::Result<Command> {
         let mut mark = OsString::from(place);
         mark.push(&self.name);
         let mut command = Command::new(env::current_exe()?);
-        command.arg0(title).args(env::args_os().skip(1)).env(MARK, mark);
+        let name = with_room(flavour, role, 1, std::slice::from_ref(&self.name));
+        command.arg0(name).args(&self.arguments).env(MARK, mark);
         Ok(command)
     }
-}
 
-/// What a process is called before its name, as the originals do. Angie also counts configurations there; a title that
-/// is given at the start would show the first one for ever.
-fn title(flavour: Flavour, role: Role) -> OsString {
-    let program = flavour.program();
-    match (help::titled_version(flavour), role) {
-        (None, Role::Master) => format!("{program}: master process "),
-        (None, Role::Single) => String::new(),
-        (Some(version), Role::Master) => format!("{program}: master process v{version} "),
-        (Some(version), Role::Single) => format!("{program}: single process v{version} "),
+    /// The whole command line.
+    fn words(&self) -> Vec<OsString> {
+        std::iter::once(&self.name).chain(&self.arguments).cloned().collect()
     }
-    .into()
 }
 
 /// Leaves the terminal of the first process.
@@ -179,20 +166,4 @@ pub(crate) fn ready() -> io::Result<()> {
 
 fn null() -> io::Result<File> {
     OpenOptions::new().write(true).open("/dev/null")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn titles_are_those_of_the_originals() {
-        let title = |flavour, role| title(flavour, role).into_string().unwrap();
-        assert_eq!(title(Flavour::Nginx, Role::Master), "nginx: master process ");
-        assert_eq!(title(Flavour::Nginx, Role::Single), "");
-        let versions = [Flavour::Angie, Flavour::Gatepost].map(|it| help::titled_version(it).unwrap());
-        let [angie, gatepost] = versions;
-        assert_eq!(title(Flavour::Angie, Role::Master), format!("angie: master process v{angie} "));
-        assert_eq!(title(Flavour::Gatepost, Role::Single), format!("gatepost: single process v{gatepost} "));
-    }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,8 @@ impl Logs {
             panic::set_hook(Box::new(move |info| {
                 usual(info);
                 LastWords::say(info);
+                // Builds for tests would unwind, and go on without one of their threads.
+                process::abort();
             }));
         });
     }

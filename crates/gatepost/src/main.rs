@@ -28,6 +28,7 @@ mod single;
 mod sockets;
 mod start;
 mod ticket_keys;
+mod title;
 mod watch;
 mod worker;
 
@@ -54,10 +55,10 @@ fn main() -> ExitCode {
     if lookup::is_lookup() {
         return lookup::main();
     }
-    let mut words = env::args_os();
-    let launch = Launch::this(words.next());
+    #[expect(clippy::disallowed_methods, reason = "this is where they are read, before there is a title")]
+    let launch = Launch::this(env::args_os());
     let flavour = Flavour::from_program(Path::new(&launch.name));
-    match cli::parse(flavour, words) {
+    match cli::parse(flavour, launch.arguments.clone()) {
         Err(error) => misused(flavour, &error),
         Ok(Invocation::Help) => {
             console::print_text(&help::help(flavour));

@@ -16,7 +16,7 @@ use mail::slots::Slots;
 use mail::tls::Lasting;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use ring::Ring;
+use system::ring::Ring;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::settings::{Affinity, Configuration, Process};

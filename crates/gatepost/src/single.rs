@@ -18,12 +18,16 @@ use crate::prepare::{PrepareError, Prepared, Program, to_log};
 use crate::serving::{Serving, reached};
 use crate::signals::{Received, Signals};
 use crate::start::{self, Reason, StartError};
+use crate::title::{OwnTitle, Role};
 use crate::watch::Watch;
 use crate::{memory, pidfile, sockets};
 
 /// The only process.
 struct Single {
     program: Program,
+    title: OwnTitle,
+    /// Counts the configurations that it has served, from 1.
+    number: u64,
     serving: Serving,
     /// The sockets that are open, to be kept at a reload.
     bounds: Vec<Bound>,
@@ -37,6 +41,7 @@ struct Single {
 pub(crate) async fn run(
     program: Program,
     launch: Launch,
+    title: OwnTitle,
     prepared: Prepared,
     signals: Signals,
 ) -> Result<(), StartError> {
@@ -69,9 +74,10 @@ pub(crate) async fn run(
     }
     let activated = launch.activated;
     let (log, slots) = (serving.log(), serving.slots());
+    let single = Single { program, title, number: 1, serving, bounds, activated, watch, ending: false };
     notify::tell(&log, &News::Ready);
     tokio::select! {
-        ended = Single { program, serving, bounds, activated, watch, ending: false }.serve(&signals) => ended,
+        ended = single.serve(&signals) => ended,
         never = notify::keep_telling(&log, || slots.used()) => match never {},
     }
 }
@@ -164,6 +170,8 @@ impl Single {
         let Prepared { configuration, logs, bounds, files, .. } =
             Prepared::new(loaded, &[&self.bounds, self.activated.bounds()], say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
+        self.number += 1;
+        self.title.show(Role::Single, self.number);
         self.watch = Watch::new(&configuration.mail);
         let before = std::mem::replace(&mut self.bounds, bounds);
         sockets::delete_files(&before, &[&self.bounds, self.activated.bounds()], say);

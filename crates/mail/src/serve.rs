@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use ring::Ring;
+use system::ring::Ring;
 use tokio::sync::watch;
 
 use self::balance::Seat;

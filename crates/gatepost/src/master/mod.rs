@@ -40,6 +40,7 @@ use crate::signals::Signals;
 use crate::sockets;
 use crate::start::{OpenLogs, StartError};
 use crate::ticket_keys::TicketKeys;
+use crate::title::OwnTitle;
 use crate::watch::Watch;
 use crate::worker::FATAL;
 
@@ -52,7 +53,7 @@ const LONGEST_STOP_PAUSE: Duration = Duration::from_secs(1);
 /// A configuration that is served, or is to be.
 #[derive(Debug)]
 struct Setup {
-    /// Counts the configurations of this master, from 1.
+    /// Counts the configurations that this master has served, from 1, with this one.
     number: u64,
     configuration: Configuration,
     logs: OpenLogs,
@@ -68,6 +69,7 @@ struct Setup {
 struct Master {
     program: Program,
     launch: Launch,
+    title: OwnTitle,
     setup: Setup,
     pid_file: Option<PidFile>,
     nursery: Nursery,
@@ -108,6 +110,7 @@ enum Ending {
 pub(crate) async fn run(
     program: Program,
     launch: Launch,
+    title: OwnTitle,
     prepared: Prepared,
     signals: Signals,
 ) -> Result<(), StartError> {
@@ -123,6 +126,7 @@ pub(crate) async fn run(
     let mut master = Master {
         program,
         launch,
+        title,
         setup,
         pid_file,
         nursery,
@@ -280,7 +284,8 @@ impl Master {
 
     fn start_worker(&mut self) -> io::Result<()> {
         self.next_start = None;
-        let worker = self.nursery.start(&self.setup.configuration.process.environment)?;
+        let Setup { number, configuration, .. } = &self.setup;
+        let worker = self.nursery.start(*number, &configuration.process.environment)?;
         self.notice(&format_args!("start worker process {}", worker.pid()));
         self.setup.give_to(&worker)?;
         self.worker = Some(worker);

@@ -14,6 +14,7 @@ use crate::pidfile::PidFile;
 use crate::prepare::{PrepareError, Prepared, to_log};
 use crate::sockets;
 use crate::start::{Reason, StartError};
+use crate::title::Role;
 
 /// A configuration that is good as far as the master can see, until a worker says that it serves it.
 #[derive(Debug)]
@@ -118,7 +119,8 @@ impl Master {
                 Taker::Same(worker.pid())
             }
             _ => {
-                let worker = self.nursery.start(&after.environment).map_err(StartError::call("fork()"))?;
+                let worker = self.nursery.start(setup.number, &after.environment);
+                let worker = worker.map_err(StartError::call("fork()"))?;
                 self.notice(&format_args!("start worker process {}", worker.pid()));
                 setup.give_to(&worker).map_err(handed)?;
                 // No other is started while this one is about to serve.
@@ -142,6 +144,7 @@ impl Master {
         }
         setup.logs.logs.survive_panic(&setup.logs.main);
         let before = std::mem::replace(&mut self.setup, setup);
+        self.title.show(Role::Master, self.setup.number);
         let log = Arc::clone(self.log());
         let activated = &self.launch.activated;
         sockets::delete_files(&before.bounds, &[&self.setup.bounds, activated.bounds()], &to_log(&log));

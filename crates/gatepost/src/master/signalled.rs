@@ -109,11 +109,9 @@ impl Master {
         if let Some(file) = &mut self.pid_file {
             file.make_old().map_err(StartError::call("rename()"))?;
         }
-        let name = &self.launch.name;
         let environment = &self.setup.configuration.process.environment;
-        let sockets = [self.setup.bounds.as_slice(), self.launch.activated.bounds()];
-        let started = NewProgram::start(name, self.program.flavour, environment, sockets);
-        started.map_err(StartError::call(format!("execve() \"{}\"", name.display())))
+        let started = NewProgram::start(&self.launch, self.program.flavour, environment, &self.setup.bounds);
+        started.map_err(StartError::call(format!("execve() \"{}\"", self.launch.name.display())))
     }
 
     /// The new program has ended: this one is the only one again.

@@ -16,6 +16,7 @@ use mail::settings::log::Level;
 use rustix::io::{FdFlags, fcntl_setfd};
 use socket2::Socket;
 
+use crate::launch::Launch;
 use crate::settings::{OF_SYSTEMD, Variable};
 use crate::sockets;
 use crate::start::{Reason, Say, StartError};
@@ -89,16 +90,17 @@ fn numbers(value: &str, name: &str, say: Say<'_>) -> Vec<RawFd> {
 pub(super) struct NewProgram(Child);
 
 impl NewProgram {
-    /// Starts the program called `name`, which may have been replaced meanwhile, with the arguments of this one and the
-    /// sockets of `bounds`, and those that systemd has `activated`.
+    /// Starts the program of `launch`, which may have been replaced meanwhile, with the arguments of this one and the
+    /// sockets of `bounds`, and those that systemd has activated.
     pub(super) fn start(
-        name: &OsString,
+        launch: &Launch,
         flavour: Flavour,
         environment: &[Variable],
-        [bounds, activated]: [&[Bound]; 2],
+        bounds: &[Bound],
     ) -> io::Result<Self> {
-        let mut command = Command::new(name);
-        command.args(env::args_os().skip(1)).env_clear().envs(Variable::environment(environment));
+        let activated = launch.activated.bounds();
+        let mut command = Command::new(&launch.name);
+        command.args(&launch.arguments).env_clear().envs(Variable::environment(environment));
         let of_systemd = OF_SYSTEMD.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
         command.envs(of_systemd).env(variable(flavour), list(bounds));
         if !activated.is_empty() {

@@ -17,6 +17,7 @@ use crate::channel::{self, Receiver, Sender};
 use crate::lookup;
 use crate::settings::Variable;
 use crate::ticket_keys::TicketKeys;
+use crate::title::{Role, with_room};
 use crate::worker;
 
 /// This program, even if its file has been replaced meanwhile: in a new process it stands for what that was copied
@@ -67,12 +68,12 @@ struct Outgoing {
 }
 
 impl Nursery {
-    /// Starts a worker that sees `environment` and waits for its first bundle.
-    pub(super) fn start(&self, environment: &[Variable]) -> io::Result<Worker> {
+    /// Starts a worker that sees `environment` and waits for its first bundle, which will have this number.
+    pub(super) fn start(&self, number: u64, environment: &[Variable]) -> io::Result<Worker> {
         let (own, theirs) = channel::pair()?;
         let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER)?;
         let child = Command::new(THIS_PROGRAM)
-            .arg0(format!("{}: worker process", self.flavour.program()))
+            .arg0(with_room(self.flavour, Role::Worker, number, &[]))
             .env_clear()
             .envs(Variable::environment(environment))
             .env(worker::MARK, "1")

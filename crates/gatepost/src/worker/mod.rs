@@ -40,6 +40,7 @@ use crate::serving::Serving;
 use crate::signals::{Received, Signals};
 use crate::start::{OpenLogs, Reason, StartError};
 use crate::ticket_keys::TicketKey;
+use crate::title::{OwnTitle, Role};
 use crate::{console, logs, memory};
 
 /// Set in the environment of the worker.
@@ -124,6 +125,9 @@ fn take_channel() -> io::Result<(Sender, Receiver)> {
 
 /// The worker at work.
 struct Worker {
+    title: OwnTitle,
+    /// Of the configuration that is served.
+    number: u64,
     serving: Serving,
     from_master: mpsc::Receiver<Message>,
     to_master: mpsc::UnboundedSender<ToMaster>,
@@ -157,6 +161,8 @@ impl Worker {
         };
         let opened = unpack(bundle)?.open(descriptors)?;
         let _ = nix::sys::prctl::set_name(&program_name(opened.flavour));
+        let mut title = OwnTitle::new(opened.flavour, Vec::new());
+        title.show(Role::Worker, number);
         mail::log::settle();
         let process = &opened.configuration.process;
         let rings = serve::rings(process.threads);
@@ -185,6 +191,8 @@ impl Worker {
         let (inbox, messages) = mpsc::channel(1);
         tokio::spawn(receive_all(from_master, inbox));
         let worker = Self {
+            title,
+            number,
             serving,
             from_master: messages,
             to_master,
@@ -237,7 +245,7 @@ impl Worker {
             // Said once, at the beginning.
             ToWorker::Hello { .. } => {}
             ToWorker::Serve(number, bundle) => {
-                let outcome = unpack(bundle).and_then(|bundle| self.renew(bundle, descriptors));
+                let outcome = unpack(bundle).and_then(|bundle| self.renew(number, bundle, descriptors));
                 self.say(outcome.map_or_else(
                     |fatal| ToMaster::Failed(number, Reason(&fatal).to_string()),
                     |()| ToMaster::Serving(number),
@@ -257,11 +265,14 @@ impl Worker {
         }
     }
 
-    /// Serves what is in `bundle` from now on; on an error everything stays as it was.
-    fn renew(&mut self, bundle: Bundle, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
+    /// Serves what is in `bundle`, which has this number, from now on; on an error everything stays as it was.
+    fn renew(&mut self, number: u64, bundle: Bundle, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
         let Opened { configuration, files, bounds, logs, .. } = bundle.open(descriptors)?;
         let logs = OpenLogs::within(logs, &configuration.process, &configuration.mail)?;
-        Ok(self.serving.install(&configuration, &files, &bounds, Some(logs))?)
+        self.serving.install(&configuration, &files, &bounds, Some(logs))?;
+        self.number = number;
+        self.show_title();
+        Ok(())
     }
 
     fn renew_logs(&mut self, paths: Vec<std::ffi::OsString>, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
@@ -274,6 +285,8 @@ impl Worker {
 
     /// What a signal leads to that was sent to the worker itself.
     fn signalled(&mut self, received: Received) {
+        #[cfg(debug_assertions)]
+        probe::signalled(received.signal);
         let notice = |then: &str| self.line(Level::Notice, &format!("{received}{then}"));
         match received.signal {
             Signal::SIGTERM | Signal::SIGINT => {
@@ -303,6 +316,7 @@ impl Worker {
         if self.phase == Phase::Serving {
             self.line(Level::Notice, "gracefully shutting down");
             self.phase = Phase::Draining;
+            self.show_title();
             self.serving.drain();
         }
     }
@@ -319,6 +333,11 @@ impl Worker {
             self.line(Level::Alert, "the master process is gone");
             self.drain();
         }
+    }
+
+    fn show_title(&mut self) {
+        let role = if self.phase == Phase::Serving { Role::Worker } else { Role::Leaving };
+        self.title.show(role, self.number);
     }
 
     fn say(&self, message: ToMaster) {

@@ -63,6 +63,21 @@ fn a_worker_that_gets_no_more_memory_is_replaced_and_nobody_is_refused() {
 }
 
 #[test]
+fn a_worker_that_panics_tells_where_and_is_replaced() {
+    let stage = Setting::new("env GATEPOST_PANIC=1;", "").start();
+    use_session(&mut login(stage.pop3, "joe"));
+    let worker = stage.worker();
+    send(worker, Signal::SIGALRM);
+    stage.wait_for_log(&format!(
+        "[alert] {worker}#{worker}: internal error at crates/gatepost/src/worker/probe.rs:"
+    ));
+    stage.wait_for_log(&format!("worker process {worker} exited on signal 6"));
+    assert_eq!(stage.count("not for the log"), 0, "{}", stage.log());
+    use_session(&mut login(stage.pop3, "joe"));
+    assert_ne!(stage.worker(), worker);
+}
+
+#[test]
 fn a_worker_whose_master_is_killed_serves_its_sessions_and_makes_room() {
     let stage = Setting::new("", "").start();
     let worker = stage.worker();

@@ -25,7 +25,7 @@ pub(crate) fn status(pid: u32, name: &str) -> String {
 /// What `ps` shows of a process.
 pub(crate) fn title(pid: u32) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned()
+    String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ")
 }
 
 /// What the descriptors of a process stand for.

@@ -1,6 +1,7 @@
 //! Reload: all of a new configuration or nothing, and no session lost.
 
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
@@ -8,29 +9,60 @@ use rig::dns::{A, Reply};
 use rig::{Client, DnsServer, eventually, port};
 
 use crate::download::Download;
+use crate::idle::{Mailboxes, Waiting};
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{PASSWORD, Setting, login, use_session};
+use crate::stage::{PASSWORD, Setting, Stage, login, use_session};
+
+/// A client that has tried to log in as `joe`, and has not looked at the answer.
+#[track_caller]
+fn attempt(stage: &Stage, password: &str) -> Client {
+    let mut client = Client::connect(stage.pop3);
+    client.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
+    client.send(format!("PASS {password}\r\n"));
+    client
+}
 
 #[test]
 fn two_hundred_reloads_under_load_lose_nothing() {
-    let stage = Setting::new("worker_processes 2;", "").start();
+    const ROUNDS: usize = 200;
+    // A new client in IDLE, and mail for all of them, comes once in so many rounds.
+    const PACE: usize = 10;
+    let (mailboxes, imap) = (Mailboxes::start(), port::free());
+    let server = format!("server {{ listen {imap}; protocol imap; }}");
+    let setting = Setting::new("worker_processes 2;", &server);
+    setting.write_all_users(&[("joe", setting.backend.address()), ("ann", mailboxes.address())]);
+    let stage = setting.start();
     let worker = stage.worker();
-    let mut idle: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
-    // As a client in IDLE, to which nothing happens.
+    let mut sessions: Vec<Client> = (0..10).map(|_| login(stage.pop3, "joe")).collect();
     let mut silent = login(stage.pop3, "joe");
+    // All of them hear of mail: the first at once, the others when they look.
+    let mut listening = Waiting::start(imap, "ann", 0);
+    let mut waiting = Vec::new();
     let mut download = Download::start(stage.pop3);
     let load = Load::start(2, stage.pop3);
-    for round in 0..200 {
+    for round in 0..ROUNDS {
+        let messages = round / PACE;
+        if round % PACE == 0 {
+            waiting.push(Waiting::start(imap, "ann", messages));
+        }
         stage.reload();
-        use_session(&mut idle[round % 10]);
+        if round % PACE == PACE / 2 {
+            mailboxes.announce(messages + 1);
+            listening.hear(messages + 1);
+        }
+        use_session(&mut sessions[round % 10]);
         download.fetch();
     }
     let tally = load.end();
-    assert!(tally.good > 0 && tally.refused == 0 && tally.cut == 0, "{tally:?}");
-    idle.iter_mut().for_each(use_session);
+    assert!(tally.refused == 0 && tally.cut == 0, "no login has failed: {tally:?}");
+    assert!(tally.good >= ROUNDS, "and there were enough of them: {tally:?}");
+    sessions.iter_mut().for_each(use_session);
     use_session(&mut silent);
     download.finish();
+    assert_eq!(mailboxes.waiting(), ROUNDS / PACE + 1);
+    waiting.into_iter().chain([listening]).for_each(|client| client.finish(ROUNDS / PACE));
+    assert_eq!(mailboxes.waiting(), 0);
     assert_eq!(stage.worker(), worker, "the same process all the time");
 }
 
@@ -83,6 +115,30 @@ fn what_dns_has_said_is_known_after_a_reload() {
 }
 
 #[test]
+fn who_has_how_many_connections_is_known_after_a_reload() {
+    let limit = "limit_conn_zone $remote_user zone=user:1m; limit_conn user 1;";
+    let stage = Setting::new("", limit).start();
+    let mut held = login(stage.pop3, "joe");
+    stage.reload();
+    attempt(&stage, PASSWORD).expect("-ERR [SYS/TEMP] Too many connections\r\n");
+    use_session(&mut held);
+    drop(held);
+    eventually("a session of the configuration before is given back", || {
+        attempt(&stage, PASSWORD).line() == b"+OK logged in\r\n"
+    });
+}
+
+#[test]
+fn who_guesses_passwords_is_known_after_a_reload() {
+    let stage = Setting::new("", "auth_penalty on;").start();
+    attempt(&stage, "guessed").expect_prefix("-ERR");
+    stage.reload();
+    let start = Instant::now();
+    attempt(&stage, PASSWORD).expect("+OK logged in\r\n");
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
 fn files_that_only_root_can_read_are_read_again() {
     let stage = Setting::new("", "").start();
     let mut before = login(stage.pop3, "joe");
@@ -90,9 +146,7 @@ fn files_that_only_root_can_read_are_read_again() {
     stage.reload();
     use_session(&mut login(stage.pop3, "ann"));
     use_session(&mut before);
-    let mut gone = Client::connect(stage.pop3);
-    gone.expect("+OK POP3 ready\r\n").exchange("USER joe\r\n", "+OK\r\n");
-    gone.send(format!("PASS {PASSWORD}\r\n")).expect_prefix("-ERR");
+    attempt(&stage, PASSWORD).expect_prefix("-ERR");
 }
 
 #[test]

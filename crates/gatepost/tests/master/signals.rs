@@ -141,6 +141,25 @@ fn signals_to_the_worker_itself_are_obeyed_or_ignored_and_it_is_replaced() {
 }
 
 #[test]
+fn a_worker_that_is_told_to_stop_does_so_at_once_and_is_replaced() {
+    let stage = Setting::new("", "").start();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let worker = stage.worker();
+        let mut session = login(stage.pop3, "joe");
+        send(worker, signal);
+        session.expect_end();
+        let pid = std::process::id();
+        stage.wait_for_log(&format!(
+            "{worker}#{worker}: signal {} ({signal}) received from {pid}, exiting",
+            signal as i32
+        ));
+        stage.wait_for_log(&format!("worker process {worker} exited with code 0"));
+        use_session(&mut login(stage.pop3, "joe"));
+        assert_ne!(stage.worker(), worker);
+    }
+}
+
+#[test]
 fn usr2_is_ignored_while_whoever_started_the_program_is_there() {
     let stage = Setting::new("", "").start();
     stage.signal(Signal::SIGUSR2);
@@ -152,14 +171,6 @@ fn usr2_is_ignored_while_whoever_started_the_program_is_there() {
         "{log}"
     );
     use_session(&mut login(stage.pop3, "joe"));
-}
-
-#[test]
-fn a_single_process_in_the_background_is_called_so() {
-    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-    let stage = Setting::new(&format!("master_process off; {user}"), "").start_in_background();
-    let title = format!("gatepost: single process v{} {PROGRAM} -p ", env!("CARGO_PKG_VERSION"));
-    assert!(proc::title(stage.master()).starts_with(&title), "{}", proc::title(stage.master()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -96,7 +96,13 @@ impl Setting {
 
     /// `user` may log in, and belongs to the backend on `host`.
     pub(crate) fn write_users(&self, user: &str, host: &str) {
-        write_users(self.directory.path(), user, host, self.backend.address());
+        write_users(self.directory.path(), &line(user, host, self.backend.address()));
+    }
+
+    /// These users may log in, and belong there.
+    pub(crate) fn write_all_users(&self, users: &[(&str, SocketAddr)]) {
+        let lines = users.iter().map(|(user, at)| line(user, &at.ip().to_string(), *at));
+        write_users(self.directory.path(), &lines.collect::<String>());
     }
 
     /// Starts it as whoever runs the test.
@@ -138,6 +144,20 @@ impl Setting {
             }
             assert!(start.elapsed() < PATIENCE, "neither serves nor ends\n{}", stage.log());
         }
+    }
+
+    /// Starts it by this name, in the background or not. What it is called with, its name first, but for the directives
+    /// of `-g`.
+    pub(crate) fn start_by_name(self, name: &str, daemon: bool) -> (Stage, String) {
+        let program = self.path(name);
+        symlink(PROGRAM, &program).unwrap();
+        let mut command = Command::new(&program);
+        self.complete(&mut command);
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+        let words = words.join(" ");
+        let stage = if daemon { self.run_in_background(&mut command) } else { self.run(command) };
+        (stage, words)
     }
 
     /// Starts it in the background.
@@ -206,10 +226,14 @@ fn configuration(directory: &Path, (pop3, level): (SocketAddr, &str), main: &str
     )
 }
 
-fn write_users(directory: &Path, user: &str, host: &str, backend: SocketAddr) {
+/// A line of the users file.
+fn line(user: &str, host: &str, backend: SocketAddr) -> String {
+    format!("{user}:{{PLAIN}}{PASSWORD}::::::host={host} port={}\n", backend.port())
+}
+
+fn write_users(directory: &Path, lines: &str) {
     let path = directory.join("users");
-    let text = format!("{user}:{{PLAIN}}{PASSWORD}::::::host={host} port={}\n", backend.port());
-    fs::write(&path, text).unwrap();
+    fs::write(&path, lines).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -257,7 +281,7 @@ impl Stage {
     }
 
     pub(crate) fn write_users(&self, user: &str, host: &str) {
-        write_users(self.directory.path(), user, host, self.backend.address());
+        write_users(self.directory.path(), &line(user, host, self.backend.address()));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

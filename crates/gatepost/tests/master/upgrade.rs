@@ -71,6 +71,21 @@ fn an_upgrade_can_be_taken_back_under_load() {
 }
 
 #[test]
+fn the_variable_that_names_the_sockets_is_that_of_the_original() {
+    for (name, variable) in [("nginx", "NGINX"), ("angie", "ANGIE"), ("gatepost", "GATEPOST")] {
+        let (stage, _) = Setting::new("", "").start_by_name(name, true);
+        let (_, new) = upgrade(&stage);
+        let environment = std::fs::read(format!("/proc/{new}/environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let sockets = environment.split('\0').find_map(|it| it.strip_prefix(variable)?.strip_prefix('='));
+        let number = sockets.and_then(|numbers| numbers.strip_suffix(';')).expect(&environment);
+        assert!(number.parse::<u32>().is_ok(), "one socket: {environment}");
+        stage.wait_for_log(&format!("using inherited sockets from \"{number};\""));
+        use_session(&mut login(stage.pop3, "joe"));
+    }
+}
+
+#[test]
 fn a_new_program_that_fails_leaves_all_as_it_was() {
     let stage = Setting::new("", "").start_in_background();
     let old = stage.master();

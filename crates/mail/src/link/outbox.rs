@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ring::{Job, Outcome, Ring};
+use system::ring::{Job, Outcome, Ring};
 use tokio::runtime::Handle;
 use zeroize::Zeroize as _;
 

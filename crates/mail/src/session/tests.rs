@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use ::ring::Ring;
 use bytes::BytesMut;
+use system::ring::Ring;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::task::{JoinHandle, yield_now};

@@ -29,7 +29,7 @@ fn only_versions_that_are_listed_are_spoken() {
         }
         let old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
         assert_eq!(negotiated(&secured, &old), None, "{listed}");
-        let log = secured.stage.proxy.log();
+        let log = secured.stage.proxy.wait_for_log("SSL_do_handshake() failed");
         let failures: Vec<_> =
             log.lines().filter(|line| line.contains("SSL_do_handshake() failed")).collect();
         assert!(!failures.is_empty() && failures.iter().all(|line| line.contains("[info] ")), "{log}");

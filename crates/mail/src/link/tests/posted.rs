@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream as Blocking;
 
-use ring::Ring;
+use system::ring::Ring;
 
 use super::*;
 use crate::link::outbox::{BATCH, deliver};

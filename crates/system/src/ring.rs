@@ -3,9 +3,9 @@
 //! A proxy's send wakes the process at the other end, which then often takes the processor at the end of the very
 //! system call: a dozen sends in a row are a dozen changes of context. Handed over together they are one.
 //!
-//! This is the only crate with unsafe code. What keeps it small is that nothing outlives a call: every send is told not
-//! to wait, so the kernel is done with all buffers when [`Ring::run`] returns. Where there is no io_uring, system calls
-//! of the plain kind do the same work, and nobody has to ask which it was.
+//! What keeps the unsafe code small is that nothing outlives a call: every send is told not to wait, so the kernel is
+//! done with all buffers when [`Ring::run`] returns. Where there is no io_uring, system calls of the plain kind do the
+//! same work, and nobody has to ask which it was.
 
 use std::fmt;
 use std::io;
