@@ -143,11 +143,6 @@ impl Link {
         self.socket.wake()
     }
 
-    /// The stream of a link at rest, without TLS.
-    pub fn take_resting(&mut self) -> Option<Loose> {
-        if self.tls.is_some() { None } else { self.socket.take_resting() }
-    }
-
     /// The descriptor of a link at rest.
     pub fn resting(&self) -> Option<BorrowedFd<'_>> {
         self.socket.resting()

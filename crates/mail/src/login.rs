@@ -99,7 +99,6 @@ pub struct Waiting {
 /// There may be very many of these, so every byte counts.
 #[derive(Debug)]
 pub struct Greeted {
-    link: Link,
     client: ClientAddr,
     service: Arc<Service>,
     /// The two halves of its salt.
@@ -118,25 +117,15 @@ enum Settled {
 }
 
 impl Greeted {
-    /// Its link.
-    pub fn link(&mut self) -> &mut Link {
-        &mut self.link
-    }
-
-    /// The descriptor of its link, at rest.
-    pub fn resting(&self) -> Option<BorrowedFd<'_>> {
-        self.link.resting()
-    }
-
     /// How long there is nothing to do if the client says nothing.
     pub fn until(&self) -> Instant {
         self.deadline.into()
     }
 
     /// Whether the client says nothing for so long that its session may rest.
-    pub async fn is_silent(&mut self) -> bool {
+    pub async fn is_silent(&self, link: &mut Link) -> bool {
         let may_rest = rest::is_possible() && self.until() > Instant::now() + rest::AFTER;
-        may_rest && timeout(rest::AFTER, self.link.readable()).await.is_err() && self.link.is_quiet()
+        may_rest && timeout(rest::AFTER, link.readable()).await.is_err() && link.is_quiet()
     }
 
     /// Where it comes from.
@@ -150,8 +139,8 @@ impl Greeted {
     }
 
     /// Takes up the dialogue behind its greeting.
-    pub fn waiting(self) -> Box<Waiting> {
-        let Self { link, client, service, random, time, deadline } = self;
+    pub fn waiting(self, link: Link) -> Box<Waiting> {
+        let Self { client, service, random, time, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
         let (forwarded, input, counted) = (Hearsay::default(), BytesMut::new(), Counted::default());
         let credit = Credit::Nothing;
@@ -199,7 +188,7 @@ impl Waiting {
     pub async fn hail(
         mut self: Box<Self>,
         teller: &mut Teller,
-    ) -> Result<Result<Greeted, Box<Self>>, Trouble> {
+    ) -> Result<Result<(Link, Greeted), Box<Self>>, Trouble> {
         if !self.is_unknown(teller) {
             return Ok(Err(self));
         }
@@ -228,13 +217,13 @@ impl Waiting {
     }
 
     /// What is left of it, if it has only been greeted and nothing is known of it but its address.
-    pub fn greeted(self: Box<Self>, teller: &Teller) -> Result<Greeted, Box<Self>> {
+    pub fn greeted(self: Box<Self>, teller: &Teller) -> Result<(Link, Greeted), Box<Self>> {
         let Some(deadline) = Moment::at(self.deadline).filter(|_| self.is_unknown(teller)) else {
             return Err(self);
         };
         let Self { prefaced: Prefaced { client, service, link, .. }, salt: Salt { random, time }, .. } =
             *self;
-        Ok(Greeted { link, client: client.addr, service, random, time, deadline })
+        Ok((link, Greeted { client: client.addr, service, random, time, deadline }))
     }
 
     /// Whether the session may rest until `until` if its client stays silent: it holds nothing, and would not be woken

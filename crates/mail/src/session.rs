@@ -3,7 +3,7 @@
 //! Each step consumes one value and returns the next, so nothing can be relayed that was not authorised.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::address::{ClientAddr, Endpoint};
 use crate::event::Event;
 use crate::generation::Service;
 use crate::limit::{self, Counted, Limited};
-use crate::link::Link;
+use crate::link::{Link, Loose};
 use crate::login::{Authorised, Greeted, Turn, Waiting};
 use crate::relay::{self, Relay, Stop};
 use crate::rest::{self, Sleeper};
@@ -129,7 +129,7 @@ impl Word {
 /// for it.
 pub async fn run(accepted: Box<Accepted>) {
     match Box::pin(begin(accepted)).await {
-        Some(Begun::Newcomer(newcomer)) => newcomer.listen().await,
+        Some(Begun::Newcomer(newcomer, link)) => newcomer.listen(link).await,
         Some(Begun::Attempt(attempt)) => Box::pin(attempt.go_on()).await,
         None => {}
     }
@@ -138,7 +138,7 @@ pub async fn run(accepted: Box<Accepted>) {
 /// A session whose client may speak.
 enum Begun {
     /// It has been greeted.
-    Newcomer(Box<Newcomer>),
+    Newcomer(Box<Newcomer>, Link),
     /// It is to be greeted, and more is known of it.
     Attempt(Attempt),
 }
@@ -157,7 +157,7 @@ async fn begin(accepted: Box<Accepted>) -> Option<Begun> {
         }
     };
     match waiting.hail(&mut held.teller).await {
-        Ok(Ok(greeted)) => Some(Begun::Newcomer(Box::new(Newcomer::new(greeted, *held)))),
+        Ok(Ok((link, greeted))) => Some(Begun::Newcomer(Box::new(Newcomer::new(greeted, *held)), link)),
         Ok(Err(waiting)) => Some(Begun::Attempt(Attempt { waiting, held })),
         Err(trouble) => {
             held.teller.tell(&Event::Trouble(&trouble));
@@ -191,13 +191,19 @@ impl Attempt {
     }
 
     /// Rests until the client speaks, or its time has come.
-    fn rest(mut self) {
-        let until = self.waiting.until();
-        if let Err(source) = self.waiting.link().rest() {
-            return unrested(&self.held.teller, source);
+    fn rest(self) {
+        let Self { waiting, mut held } = self;
+        match waiting.greeted(&held.teller) {
+            Ok((link, greeted)) => Newcomer::new(greeted, *held).rest(link),
+            Err(mut waiting) => {
+                if let Err(source) = waiting.link().rest() {
+                    return unrested(&held.teller, source);
+                }
+                held.teller.settle();
+                let until = waiting.until();
+                rest::begin(Box::new(Self { waiting, held }), until);
+            }
         }
-        self.held.teller.settle();
-        rest::begin(Newcomer::reduce(self), until);
     }
 }
 
@@ -218,12 +224,18 @@ impl Sleeper for Attempt {
     }
 }
 
-/// A session of which there is nothing to be known but where it came from.
+/// What is known of a session whose client has only been greeted.
 struct Newcomer {
     greeted: Greeted,
     connection: u64,
     server: Arc<Endpoint>,
     ties: Ties,
+}
+
+/// A newcomer at rest.
+struct Dormant {
+    link: Loose,
+    newcomer: Newcomer,
 }
 
 impl Newcomer {
@@ -232,30 +244,19 @@ impl Newcomer {
         Self { greeted, connection, server, ties }
     }
 
-    /// As much of `attempt` as has to be kept.
-    fn reduce(attempt: Attempt) -> Box<dyn Sleeper> {
-        let Attempt { waiting, held } = attempt;
-        match waiting.greeted(&held.teller) {
-            Ok(greeted) => Box::new(Self::new(greeted, *held)),
-            Err(waiting) => Box::new(Attempt { waiting, held }),
-        }
-    }
-
     /// From the greeting to the first byte, or to a rest.
-    async fn listen(mut self: Box<Self>) {
-        if self.greeted.is_silent().await {
-            self.rest();
+    async fn listen(self: Box<Self>, mut link: Link) {
+        if self.greeted.is_silent(&mut link).await {
+            self.rest(link);
         } else {
-            Box::pin(self.attempt().go_on()).await;
+            Box::pin(self.attempt(link).go_on()).await;
         }
     }
 
-    fn rest(mut self: Box<Self>) {
-        match self.greeted.link().rest() {
-            Ok(()) => {
-                let until = self.greeted.until();
-                rest::begin(self, until);
-            }
+    fn rest(self, link: Link) {
+        let until = self.greeted.until();
+        match link.loosen() {
+            Ok(link) => rest::begin(Box::new(Dormant { link, newcomer: self }), until),
             Err(source) => unrested(&self.teller(), source),
         }
     }
@@ -268,16 +269,16 @@ impl Newcomer {
     }
 
     /// The same with all that a login needs.
-    fn attempt(self) -> Attempt {
+    fn attempt(self, link: Link) -> Attempt {
         let teller = self.teller();
         let Self { greeted, ties, .. } = self;
-        Attempt { waiting: greeted.waiting(), held: Box::new(Held { teller, ties }) }
+        Attempt { waiting: greeted.waiting(link), held: Box::new(Held { teller, ties }) }
     }
 }
 
-impl Sleeper for Newcomer {
+impl Sleeper for Dormant {
     fn sockets(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [self.greeted.resting(), None]
+        [Some(self.link.as_fd()), None]
     }
 
     fn is_called(&self) -> bool {
@@ -285,7 +286,8 @@ impl Sleeper for Newcomer {
     }
 
     fn wake(self: Box<Self>) {
-        Box::new(self.attempt()).wake();
+        let Self { link, newcomer } = *self;
+        Box::new(newcomer.attempt(link.into())).wake();
     }
 }
 

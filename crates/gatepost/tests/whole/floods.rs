@@ -20,7 +20,7 @@ const CROWD: usize = 5_000;
 const RESERVE: usize = 500;
 
 /// Connections to the auth server that may be kept, if many have logged in at the same time.
-const KEPT: usize = 32;
+const KEPT: usize = 64;
 
 /// A proxy that has room for a crowd, and one honest client at it.
 struct Fort {

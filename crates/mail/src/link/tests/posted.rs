@@ -108,7 +108,7 @@ async fn a_peer_that_is_gone_shows_at_the_next_write() {
     while !link.is_quiet() && link.try_write(b"x").is_ok() {
         yield_now().await;
     }
-    let error = link.write_all(&[0; 20_000]).await.unwrap_err();
+    let error = link.write_all(&vec![0; 20_000]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
 
