@@ -42,6 +42,17 @@ impl Connection {
         matches!(self.link.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// The same; as long as it is, the task is woken when it may not be any more.
+    pub(super) fn stays_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            match self.link.poll_readable(cx) {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(())) if self.is_quiet() => {}
+                Poll::Ready(_) => return false,
+            }
+        }
+    }
+
     /// Sends `request`, a complete head, and waits for the head of the answer; headers that are `noted` are kept. After
     /// an error the connection is of no more use.
     pub(super) async fn exchange(&mut self, request: Secret, noted: &[Box<str>]) -> Result<Reply, Broken> {
