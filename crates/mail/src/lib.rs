@@ -29,3 +29,4 @@ pub mod teller;
 pub mod tls;
 pub mod trouble;
 pub mod upstream;
+pub mod wiped;

@@ -27,6 +27,7 @@ use crate::secure;
 use crate::session::{Parting, Word, farewell};
 use crate::teller::{Action, Teller};
 use crate::trouble::Trouble;
+use crate::wiped::Wiped;
 
 /// Bytes that are read ahead while the authority thinks, so that a client that hangs up is noticed.
 const READ_AHEAD: usize = 64 * 1024;
@@ -133,7 +134,7 @@ impl Greeted {
     pub fn waiting(self) -> Box<Waiting> {
         let Self { link, client, service, credit, salt, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
-        let (link, forwarded, input) = (Link::from(link), Hearsay::default(), BytesMut::new());
+        let (link, forwarded, input) = (Link::from(link), Hearsay::default(), Wiped::new());
         let counted = Counted::default();
         let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
         let mut waiting = Waiting::new(prefaced, salt, deadline);
@@ -250,7 +251,7 @@ impl Waiting {
         let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls: tls.map(Box::new), ..client };
-        let input = BytesMut::new();
+        let input = Wiped::new();
         self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
         Ok(self)
