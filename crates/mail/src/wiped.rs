@@ -72,7 +72,7 @@ mod tests {
         for byte in 0..=255 {
             append(&mut buffer, &[byte]);
         }
-        assert_eq!(&buffer[..], Vec::from_iter(0..=255));
+        assert!(buffer.iter().copied().eq(0..=255));
         append(&mut buffer, &[7; 1000]);
         assert_eq!((buffer.len(), &buffer[256..]), (1256, &[7; 1000][..]));
     }
