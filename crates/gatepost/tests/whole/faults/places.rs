@@ -124,7 +124,7 @@ fn whatever_an_upstream_does_both_places_are_free_again() {
     House::of(|_| allow(nowhere), Script::new().close()).ends(|_, mut client| {
         client.send(LOGIN).rest();
     });
-    House::of(allow, greeted().silence()).ends(|house, mut client| {
+    House::of(allow, Script::new().silence()).ends(|house, mut client| {
         let connections = house.backend.connections();
         client.send(LOGIN);
         eventually("the upstream is connected to", || house.backend.connections() > connections);
