@@ -76,6 +76,15 @@ pub(super) fn seconds(clock: &dyn TimeProvider) -> u64 {
     clock.current_time().map_or(u64::MAX, |now| now.as_secs())
 }
 
+/// How far the clocks of machines with the same keys may be apart, seconds.
+pub(super) const SKEW: u64 = 60;
+
+/// Whether the time of `then` is yet to come. What was made then was made by a clock that was ahead, so that nothing says
+/// how old it is; it must not live until that time has come.
+pub(super) const fn is_to_come(then: u64, now: u64) -> bool {
+    then > now.saturating_add(SKEW)
+}
+
 /// Something made from settings.
 #[derive(Debug)]
 pub struct Built<T> {
