@@ -72,12 +72,12 @@ impl Connection {
         loop {
             // This flushes too.
             let read = match ready!(self.link.poll_readable(cx)) {
-                Ok(()) => self.link.try_read(self.inbox.room()),
+                Ok(()) => self.read(),
                 Err(error) => Err(error),
             };
             match read {
-                Ok(0) => return Poll::Ready(Err(self.cut_off(request, Cause::Closed))),
-                Ok(n) => match self.inbox.add(n) {
+                Ok(None) => return Poll::Ready(Err(self.cut_off(request, Cause::Closed))),
+                Ok(Some(state)) => match state {
                     State::Whole => return Poll::Ready(Ok(())),
                     State::TooLarge => return Poll::Ready(Err(Broken::TooLarge)),
                     State::Silent | State::Part if head::is_hopeless(self.inbox.head()) => {
@@ -89,6 +89,18 @@ impl Connection {
                 Err(e) => return Poll::Ready(Err(self.cut_off(request, e.into()))),
             }
         }
+    }
+
+    /// Reads what is there, and says how far the answer has come; `None` is the end.
+    fn read(&mut self) -> io::Result<Option<State>> {
+        let Self { link, inbox } = self;
+        scratch::lend(|buffer| {
+            let room = inbox.room().min(buffer.len());
+            let n = link.try_read(&mut buffer[..room])?;
+            let state = inbox.add(&buffer[..n]);
+            buffer[..n].zeroize();
+            Ok((n > 0).then_some(state))
+        })
     }
 
     fn reply(&self, request: &Request, noted: &[Box<str>]) -> Result<Reply, Broken> {
