@@ -5,8 +5,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use proto::{Dialogue, Violation, Want};
-use zeroize::Zeroize as _;
+use proto::{Dialogue, Violation, Want, wipe};
 
 use crate::link::Link;
 use crate::scratch;
@@ -67,7 +66,7 @@ pub async fn speak<D: Dialogue>(
     loop {
         let want = dialogue.step(input, &mut output);
         link.write_all(&output).await.map_err(|e| Broken::Io(Call::Send, e))?;
-        output.zeroize();
+        wipe(&mut output);
         output.clear();
         match want {
             Want::Note(violation) => note(dialogue, violation),
@@ -76,7 +75,7 @@ pub async fn speak<D: Dialogue>(
             Want::Tls => {
                 // RFC 3207, section 4.2: what came in clear behind the command must not be taken for TLS, nor for
                 // something that was said inside it.
-                input.zeroize();
+                wipe(input);
                 *input = BytesMut::new();
                 return Ok(Some(Said::Tls));
             }

@@ -60,7 +60,7 @@ pub async fn read(link: &mut Link, into: &mut BytesMut, most: usize) -> io::Resu
             let most = most.min(buffer.len());
             let n = link.try_read(&mut buffer[..most])?;
             append(into, &buffer[..n]);
-            zeroize::Zeroize::zeroize(&mut buffer[..n]);
+            proto::wipe(&mut buffer[..n]);
             Ok(n)
         });
         match read {

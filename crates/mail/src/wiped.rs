@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use bytes::BytesMut;
-use zeroize::Zeroize as _;
+use proto::wipe;
 
 /// Bytes to or from somebody who is not logged in yet.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl DerefMut for Wiped {
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        self.0.zeroize();
+        wipe(&mut self.0);
     }
 }
 
@@ -49,7 +49,7 @@ pub fn append(buffer: &mut BytesMut, bytes: &[u8]) {
     if needed > buffer.capacity() && !buffer.is_empty() {
         let mut larger = BytesMut::with_capacity(needed.next_power_of_two());
         larger.extend_from_slice(buffer);
-        buffer.zeroize();
+        wipe(buffer);
         *buffer = larger;
     }
     buffer.extend_from_slice(bytes);

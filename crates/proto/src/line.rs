@@ -4,7 +4,8 @@
 //! words (quotes and literals) but the same line ends.
 
 use bytes::{Buf as _, BytesMut};
-use zeroize::Zeroize as _;
+
+use crate::wipe;
 
 /// A line, or an argument list, that breaks the grammar. It is answered and counted, never executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -127,7 +128,7 @@ pub fn response(content: &[u8], most: usize) -> Result<&[u8], Malformed> {
 
 /// Takes the first `length` bytes out of `input`. They may be a login, so they are wiped.
 pub fn consume(input: &mut BytesMut, length: usize) {
-    input[..length].zeroize();
+    wipe(&mut input[..length]);
     input.advance(length);
 }
 

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
+use proto::wipe;
 use system::ring::{Job, Outcome, Ring};
 use tokio::runtime::Handle;
-use zeroize::Zeroize as _;
 
 use super::Link;
 use super::stream::Stream;
@@ -315,7 +315,7 @@ impl Debt {
             Self::Bytes { rest, last } => {
                 while !rest.is_empty() {
                     let n = stream.try_write(rest)?;
-                    rest[..n].zeroize();
+                    wipe(&mut rest[..n]);
                     rest.drain(..n);
                 }
                 if *last { stream.shutdown() } else { Ok(()) }
@@ -327,7 +327,7 @@ impl Debt {
 impl Drop for Debt {
     fn drop(&mut self) {
         if let Self::Bytes { rest, .. } = self {
-            rest.zeroize();
+            wipe(rest);
         }
     }
 }
@@ -413,7 +413,7 @@ impl Outbox {
                 (Then::Nothing | Then::Shutdown, _) => {}
             }
             // Not all that it has room for: what is behind them was never written.
-            bytes.as_mut().zeroize();
+            wipe(&mut bytes);
             bytes.clear();
             if bytes.capacity() <= SPARE {
                 self.spare.push(bytes);

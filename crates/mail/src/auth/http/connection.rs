@@ -10,10 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use proto::Secret;
+use proto::{Secret, wipe};
 use tokio::io::AsyncWrite as _;
 use tokio::time;
-use zeroize::Zeroize as _;
 
 use super::body::{Body, Progress};
 use super::head::{self, Flaw, Parsed};
@@ -98,7 +97,7 @@ impl Connection {
             let room = inbox.room().min(buffer.len());
             let n = link.try_read(&mut buffer[..room])?;
             let state = inbox.add(&buffer[..n]);
-            buffer[..n].zeroize();
+            wipe(&mut buffer[..n]);
             Ok((n > 0).then_some(state))
         })
     }
@@ -145,7 +144,7 @@ impl Connection {
                 let n = self.link.try_read(buffer)?;
                 // An end is no progress.
                 let progress = if n == 0 { Progress::Spoiled } else { body.take(&buffer[..n]) };
-                buffer[..n].zeroize();
+                wipe(&mut buffer[..n]);
                 Ok(progress)
             });
             match progress {

@@ -3,7 +3,7 @@
 //! No I/O: [`Connection`](super::connection::Connection) reads into it. How the bytes arrive changes nothing.
 
 use memchr::memchr;
-use zeroize::Zeroize as _;
+use proto::wipe;
 
 use super::head;
 use crate::wiped::{self, Wiped};
@@ -115,7 +115,7 @@ impl Inbox {
     fn skip(&mut self) {
         let (line, left) = (self.line, self.bytes.len() - self.line);
         self.bytes.copy_within(line.., 0);
-        self.bytes[left..].zeroize();
+        wipe(&mut self.bytes[left..]);
         self.bytes.truncate(left);
         self.line = 0;
         self.lines = 0;

@@ -39,15 +39,21 @@ struct Idle {
     since: Instant,
 }
 
+impl Idle {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < IDLE_LIMIT
+    }
+}
+
 impl Pool {
     /// The connection of this thread that was used last. Those past use are dropped on the way.
     pub(super) fn take(&self) -> Option<Connection> {
         let thread = thread::current().id();
-        let mut kept = self.lock_fresh(Instant::now());
+        let (mut kept, now) = (self.lock(), Instant::now());
         while let Some(last) = kept.idle.iter().rposition(|idle| idle.thread == thread) {
-            let mut connection = kept.idle.remove(last).connection;
-            if connection.is_quiet() {
-                return Some(connection);
+            let mut idle = kept.idle.remove(last);
+            if idle.is_fresh(now) && idle.connection.is_quiet() {
+                return Some(idle.connection);
             }
         }
         None
@@ -56,8 +62,7 @@ impl Pool {
     /// Keeps `connection`, unless this thread has enough of them.
     pub(super) fn put(self: &Arc<Self>, mut connection: Connection) {
         let thread = thread::current().id();
-        let since = Instant::now();
-        let mut kept = self.lock_fresh(since);
+        let mut kept = self.lock();
         let sweeper = kept.sweepers.iter().find(|(swept, _)| *swept == thread);
         if let Some((_, sweeper)) = sweeper {
             if !connection.stays_quiet(&mut Context::from_waker(sweeper)) {
@@ -68,7 +73,7 @@ impl Pool {
             tokio::spawn(Self::sweep_on(Arc::downgrade(self), thread));
         }
         if kept.idle.iter().filter(|idle| idle.thread == thread).count() < IDLE_PER_THREAD {
-            kept.idle.push(Idle { connection, thread, since });
+            kept.idle.push(Idle { connection, thread, since: Instant::now() });
         }
     }
 
@@ -96,20 +101,15 @@ impl Pool {
     /// Drops what is of no more use, and has the task woken for what will be. Returns when the first of those that are left
     /// will have been idle for too long.
     fn sweep(&self, thread: ThreadId, cx: &mut Context<'_>) -> Option<Instant> {
-        let mut kept = self.lock_fresh(Instant::now());
+        let (mut kept, now) = (self.lock(), Instant::now());
         if let Some((_, sweeper)) = kept.sweepers.iter_mut().find(|(swept, _)| *swept == thread) {
             sweeper.clone_from(cx.waker());
         }
-        kept.idle.retain_mut(|idle| idle.thread != thread || idle.connection.stays_quiet(cx));
+        kept.idle.retain_mut(|idle| {
+            idle.thread != thread || idle.is_fresh(now) && idle.connection.stays_quiet(cx)
+        });
         let mut own = kept.idle.iter().filter(|idle| idle.thread == thread);
         own.next().map(|oldest| oldest.since + IDLE_LIMIT)
-    }
-
-    /// Without those that have been idle for too long.
-    fn lock_fresh(&self, now: Instant) -> MutexGuard<'_, Shelf> {
-        let mut kept = self.lock();
-        kept.idle.retain(|idle| now.saturating_duration_since(idle.since) < IDLE_LIMIT);
-        kept
     }
 
     /// How many connections are idle, for tests.
