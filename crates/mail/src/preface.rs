@@ -92,7 +92,7 @@ pub async fn complete(
     if protocol == Protocol::Smtp {
         // Nobody is looked up, or waited for, who is gone.
         client.host = tokio::select! {
-            name = Box::pin(name(client.addr, &service, teller)) => Some(name),
+            name = name(client.addr, &service, teller) => Some(name),
             () = hang_up(&mut link, &mut input) => return Err(Trouble::ClientGone.into()),
         };
         link = keep_waiting(link, &mut input, service.settings.greeting_delay, teller).await?;
@@ -169,7 +169,7 @@ async fn name(addr: ClientAddr, service: &Service, teller: &mut Teller) -> Strin
         (None, _) => ClientName::Nameless(Nameless::NoResolver),
         (Some(_), ClientAddr::Unix) => ClientName::Nameless(Nameless::UnixSocket),
         (Some(resolver), ClientAddr::Tcp(addr)) => {
-            let name = resolver.client_name(addr.ip()).await;
+            let name = Box::pin(resolver.client_name(addr.ip())).await;
             if let ClientName::Nameless(why) = &name {
                 let action = match why {
                     Nameless::NameUnresolved { .. } => Action::ResolvingName,
