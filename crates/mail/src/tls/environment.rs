@@ -59,6 +59,11 @@ impl Lasting {
         Self { keyring: Arc::new(keyring), ..Self::new() }
     }
 
+    /// What can be made before the first client comes, for servers that have been built.
+    pub fn begin(&self) {
+        self.keyring.begin(seconds(&*self.clock));
+    }
+
     /// Fresh keys and empty caches, by `clock`.
     pub fn with_clock(clock: Arc<dyn TimeProvider>) -> Self {
         Self { clock, keyring: Arc::new(Keyring::new()), caches: Arc::new(SessionCaches::default()) }

@@ -164,6 +164,14 @@ impl Keyring {
         ring.period = ring.period.max(timeout).max(1);
     }
 
+    /// Makes the first key, if there are to be tickets, so that its keeper has it before anybody is served.
+    pub(super) fn begin(&self, now: u64) {
+        if self.lock().period > 0 {
+            // Without one there are no tickets.
+            let _ = self.newest(now);
+        }
+    }
+
     fn newest(&self, now: u64) -> Option<Arc<TicketKey>> {
         let mut ring = self.lock();
         ring.forget(now);
@@ -436,6 +444,21 @@ mod tests {
         clock.advance(TIMEOUT.as_secs());
         let fourth = ticketer(vec![], &next_process(), "a", &clock);
         assert!(fourth.decrypt(&last).is_none() && fourth.decrypt(&new).is_some());
+    }
+
+    #[test]
+    fn the_first_key_is_kept_before_anybody_needs_it() {
+        let (told, clock) = (Arc::new(Mutex::new(0)), Clock::default());
+        let count = Arc::clone(&told);
+        let ring = Arc::new(Keyring::kept(&[], Box::new(move |_| *count.lock().unwrap() += 1)));
+        ring.begin(0);
+        assert_eq!(*told.lock().unwrap(), 0, "nobody makes tickets");
+        let ticketer = ticketer(vec![], &ring, "a", &clock);
+        let now = seconds(&clock);
+        ring.begin(now);
+        ring.begin(now);
+        assert!(ticketer.encrypt(b"s").is_some());
+        assert_eq!(*told.lock().unwrap(), 1);
     }
 
     #[test]
