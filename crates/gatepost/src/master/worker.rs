@@ -71,7 +71,7 @@ impl Nursery {
     /// Starts a worker that sees `environment` and waits for its first bundle, which will have this number.
     pub(super) fn start(&self, number: u64, environment: &[Variable]) -> io::Result<Worker> {
         let (own, theirs) = channel::pair()?;
-        let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER)?;
+        let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER, 0)?;
         let child = Command::new(THIS_PROGRAM)
             .arg0(with_room(self.flavour, Role::Worker, number, &[]))
             .env_clear()
