@@ -341,6 +341,7 @@ impl Master {
         }
         for mut worker in ended {
             self.tell_end(&mut worker);
+            self.give_up_candidate_of(&worker);
         }
         if let Some(mut worker) = self.candidate.as_mut().and_then(Candidate::take_ended) {
             self.tell_end(&mut worker);
@@ -358,9 +359,7 @@ impl Master {
     /// The worker that accepts has ended.
     fn mourn(&mut self, worker: &mut Worker) -> Result<(), StartError> {
         let is_fatal = self.tell_end(worker);
-        if self.candidate.as_ref().is_some_and(|it| it.is_of(worker.pid())) {
-            self.give_up_candidate("the worker has died");
-        }
+        self.give_up_candidate_of(worker);
         if !matches!(self.ending, Ending::No) {
             return Ok(());
         }

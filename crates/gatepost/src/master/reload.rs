@@ -162,6 +162,13 @@ impl Master {
         }
     }
 
+    /// `worker`, which has died, serves nothing any more.
+    pub(super) fn give_up_candidate_of(&mut self, worker: &Worker) {
+        if self.candidate.as_ref().is_some_and(|it| it.is_of(worker.pid())) {
+            self.give_up_candidate("the worker has died");
+        }
+    }
+
     /// What was served before is served on.
     pub(super) fn give_up_candidate(&mut self, reason: &str) {
         let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };

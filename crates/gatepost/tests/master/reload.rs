@@ -12,7 +12,7 @@ use crate::download::Download;
 use crate::idle::{Mailboxes, Waiting};
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{PASSWORD, Setting, Stage, login, use_session};
+use crate::stage::{PASSWORD, Setting, Stage, login, send, use_session};
 
 /// A client that has tried to log in as `joe`, and has not looked at the answer.
 #[track_caller]
@@ -270,4 +270,27 @@ fn a_single_process_reloads_in_place() {
     use_session(&mut login(stage.pop3, "ann"));
     use_session(&mut session);
     assert!(proc::children(stage.master()).is_empty());
+}
+
+/// Begins a reload that the worker of `stage` knows nothing of yet, since it sleeps; its number.
+#[track_caller]
+fn begin_reload(stage: &Stage) -> u32 {
+    let worker = stage.worker();
+    send(worker, Signal::SIGSTOP);
+    stage.signal(Signal::SIGHUP);
+    // Told of when what came before it is done.
+    stage.signal(Signal::SIGWINCH);
+    stage.wait_for_log("SIGWINCH");
+    worker
+}
+
+#[test]
+fn a_worker_that_dies_while_it_should_leave_takes_its_reload_along() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    stage.signal(Signal::SIGQUIT);
+    stage.wait_for_log("(SIGQUIT) received");
+    send(worker, Signal::SIGKILL);
+    assert!(stage.process().end().success());
+    assert_eq!(stage.count("reconfiguring failed: the worker has died"), 1);
 }
