@@ -217,10 +217,11 @@ impl Master {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
                     self.obey(received).await?;
                 }
-                Some(report) = self.reports.recv() => self.hear(report).await?,
+                Some(report) = self.reports.recv() => self.hear(report)?,
                 () = reached(alarm) => self.ring()?,
                 () = reached(look) => self.look_at_files(),
             }
+            self.reload_again().await;
         }
         Ok(())
     }
@@ -293,7 +294,7 @@ impl Master {
     }
 
     /// What a worker says.
-    async fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
+    fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
         let of_candidate = |number| {
             self.candidate
                 .as_ref()
@@ -313,9 +314,6 @@ impl Master {
             ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
             ToMaster::TicketKey(key) => self.nursery.ticket_keys.keep(key),
             ToMaster::Resolve(..) => {}
-        }
-        if self.candidate.is_none() && std::mem::take(&mut self.again) {
-            self.reload().await;
         }
         Ok(())
     }

@@ -96,6 +96,13 @@ impl Master {
         }
     }
 
+    /// Does what was asked for while another reload was under way, once that has come to its end.
+    pub(super) async fn reload_again(&mut self) {
+        if self.candidate.is_none() && std::mem::take(&mut self.again) && matches!(self.ending, Ending::No) {
+            self.reload().await;
+        }
+    }
+
     async fn prepare(&self) -> Result<Setup, PrepareError> {
         let log: Arc<Log> = Arc::clone(self.log());
         let loaded = self.program.load_beside().await?;

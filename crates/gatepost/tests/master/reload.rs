@@ -294,3 +294,32 @@ fn a_worker_that_dies_while_it_should_leave_takes_its_reload_along() {
     assert!(stage.process().end().success());
     assert_eq!(stage.count("reconfiguring failed: the worker has died"), 1);
 }
+
+#[test]
+fn whoever_leaves_does_not_reload_again() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    stage.signal(Signal::SIGHUP);
+    eventually("it has heard that twice", || stage.count("(SIGHUP) received") == 2);
+    stage.signal(Signal::SIGQUIT);
+    stage.wait_for_log("(SIGQUIT) received");
+    send(worker, Signal::SIGCONT);
+    assert!(stage.process().end().success());
+    assert_eq!(stage.count(": reconfiguring"), 1, "{}", stage.log());
+}
+
+#[test]
+fn a_reload_that_was_asked_for_meanwhile_follows_one_whose_worker_has_died() {
+    let stage = Setting::new("", "").start();
+    let master = stage.master();
+    stage.write_configuration("working_directory /nonexistent;", "");
+    stage.signal(Signal::SIGHUP);
+    eventually("there is another worker", || stage.count("start worker process ") == 2);
+    // So that it hears of the end of its worker after it was told to reload again.
+    send(master, Signal::SIGSTOP);
+    stage.write_configuration("", "");
+    send(master, Signal::SIGHUP);
+    send(master, Signal::SIGCONT);
+    stage.wait_for_log("reconfiguring failed: its worker has died");
+    stage.wait_for_log("reconfigured");
+}
