@@ -218,7 +218,7 @@ impl Master {
                     self.obey(received).await?;
                 }
                 Some(report) = self.reports.recv() => self.hear(report)?,
-                () = reached(alarm) => self.ring()?,
+                () = reached(alarm) => self.ring(),
                 () = reached(look) => self.look_at_files(),
             }
             self.reload_again().await;
@@ -262,12 +262,11 @@ impl Master {
         }
     }
 
-    fn ring(&mut self) -> Result<(), StartError> {
+    fn ring(&mut self) {
         match self.ending {
             Ending::Fast { pause, .. } => self.insist(pause * 2),
-            _ => self.start_worker().map_err(StartError::call("fork()"))?,
+            _ => self.replace_worker(),
         }
-        Ok(())
     }
 
     /// Orders all workers to stop at once, and again after `pause`; kills them when there is no point in waiting.
@@ -283,14 +282,35 @@ impl Master {
         self.ending = Ending::Fast { next: Instant::now() + pause, pause };
     }
 
+    /// Starts a worker in the place of one that is gone; later, if the system has no room for it now.
+    fn replace_worker(&mut self) {
+        if let Err(source) = self.start_worker() {
+            let error = StartError::call("fork()")(source);
+            self.log().line(Level::Alert, None, crate::start::Reason(&error));
+            let now = Instant::now();
+            self.next_start = Some(self.respawn.after(now, now));
+        }
+    }
+
     fn start_worker(&mut self) -> io::Result<()> {
         self.next_start = None;
         let Setup { number, configuration, .. } = &self.setup;
         let worker = self.nursery.start(*number, &configuration.process.environment)?;
         self.notice(&format_args!("start worker process {}", worker.pid()));
-        self.setup.give_to(&worker)?;
-        self.worker = Some(worker);
+        match self.setup.give_to(&worker) {
+            Ok(()) => self.worker = Some(worker),
+            Err(error) => {
+                self.turn_away(worker);
+                return Err(error);
+            }
+        }
         Ok(())
+    }
+
+    /// Ends a worker that was started in vain.
+    fn turn_away(&mut self, worker: Worker) {
+        worker.signal(Signal::SIGKILL);
+        self.leaving.push(worker);
     }
 
     /// What a worker says.

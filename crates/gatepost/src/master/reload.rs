@@ -129,7 +129,10 @@ impl Master {
                 let worker = self.nursery.start(setup.number, &after.environment);
                 let worker = worker.map_err(StartError::call("fork()"))?;
                 self.notice(&format_args!("start worker process {}", worker.pid()));
-                setup.give_to(&worker).map_err(handed)?;
+                if let Err(source) = setup.give_to(&worker) {
+                    self.turn_away(worker);
+                    return Err(handed(source));
+                }
                 // No other is started while this one is about to serve.
                 self.next_start = None;
                 Taker::Fresh(worker)
