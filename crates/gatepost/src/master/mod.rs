@@ -31,6 +31,7 @@ use self::worker::{Nursery, Report, Worker};
 use crate::activation::Activated;
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
+use crate::logs::Logs;
 use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::prepare::{Prepared, Program, to_log};
@@ -442,10 +443,19 @@ impl Master {
 
     fn reopen_logs(&mut self) {
         self.notice(&"reopening logs");
-        for error in self.setup.logs.logs.reopen() {
+        let mut errors = self.setup.logs.logs.reopen();
+        // Those of a reload may have been opened under the names that their files had before.
+        errors.extend(self.candidate.iter_mut().flat_map(|it| it.logs_mut().reopen()));
+        for error in errors {
             self.log().line(Level::Emerg, None, crate::start::Reason(&error));
         }
-        let files = self.setup.logs.logs.files();
+        self.hand_over_logs(&self.setup.logs.logs);
+        self.candidate.iter().for_each(|candidate| self.hand_over_logs(candidate.logs()));
+    }
+
+    /// Gives the files of `logs` to all workers.
+    fn hand_over_logs(&self, logs: &Logs) {
+        let files = logs.files();
         let paths: Vec<_> = files.keys().map(std::ffi::OsString::from).collect();
         let descriptors: Vec<_> = files.values().map(std::os::fd::AsFd::as_fd).collect();
         for worker in self.workers() {

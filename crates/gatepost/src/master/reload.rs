@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::worker::Worker;
 use super::{Ending, Master, Setup};
 use crate::bundle::ToWorker;
+use crate::logs::Logs;
 use crate::notify::News;
 use crate::pidfile::PidFile;
 use crate::prepare::{PrepareError, Prepared, to_log};
@@ -46,6 +47,16 @@ impl Candidate {
     /// Its number.
     pub(super) const fn number(&self) -> u64 {
         self.setup.number
+    }
+
+    /// Its logs.
+    pub(super) const fn logs(&self) -> &Logs {
+        &self.setup.logs.logs
+    }
+
+    /// Its logs, to be reopened.
+    pub(super) const fn logs_mut(&mut self) -> &mut Logs {
+        &mut self.setup.logs.logs
     }
 
     /// Whether the worker with this process is to serve it.

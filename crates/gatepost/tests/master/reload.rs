@@ -323,3 +323,15 @@ fn a_reload_that_was_asked_for_meanwhile_follows_one_whose_worker_has_died() {
     stage.wait_for_log("reconfiguring failed: its worker has died");
     stage.wait_for_log("reconfigured");
 }
+
+#[test]
+fn logs_that_are_reopened_during_a_reload_are_so_behind_it() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    std::fs::rename(stage.path("error.log"), stage.path("old.log")).unwrap();
+    stage.signal(Signal::SIGUSR1);
+    eventually("the log is there again", || stage.path("error.log").exists());
+    send(worker, Signal::SIGCONT);
+    eventually("it has reloaded", || (stage.log() + &stage.read("old.log")).contains("reconfigured"));
+    stage.wait_for_log("reconfigured");
+}
