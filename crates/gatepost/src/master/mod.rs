@@ -322,6 +322,8 @@ impl Master {
                 .is_some_and(|candidate| candidate.is_of(from) && candidate.number() == number)
         };
         match what {
+            // Whoever asks and does not listen would have files kept for it without end.
+            ToMaster::Reopen if self.workers().any(Worker::has_unread_logs) => {}
             ToMaster::Reopen => self.reopen_logs(),
             ToMaster::Connections(count) => self.connections.store(count, Ordering::Relaxed),
             ToMaster::Serving(number) => {
@@ -459,7 +461,7 @@ impl Master {
         let paths: Vec<_> = files.keys().map(std::ffi::OsString::from).collect();
         let descriptors: Vec<_> = files.values().map(std::os::fd::AsFd::as_fd).collect();
         for worker in self.workers() {
-            if let Err(source) = worker.hand_over(ToWorker::Logs(paths.clone()), &descriptors) {
+            if let Err(source) = worker.hand_over_logs(paths.clone(), &descriptors) {
                 let error = StartError::call("dup()")(source);
                 self.log().line(Level::Alert, None, crate::start::Reason(&error));
             }
