@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(crate) struct Logs {
     sinks: HashMap<Destination, Arc<Sink>>,
+    /// Those of the configuration before, while this one is being opened.
+    before: HashMap<Destination, Arc<Sink>>,
     /// Every `error_log` has one limit, however many servers inherit it.
     buckets: HashMap<ErrorLog, Arc<Bucket>>,
     complaints: Complaints,
@@ -100,6 +102,20 @@ impl Logs {
         logs
     }
 
+    /// Writes where `before` does as that does: its sessions go on with it, and must not be left behind when files are
+    /// reopened. A syslog server has nothing to reopen, and complains to a log of its own configuration.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        let sinks = before.sinks.iter().map(|(destination, sink)| (destination.clone(), Arc::clone(sink)));
+        self.before =
+            sinks.filter(|(destination, _)| !matches!(destination, Destination::Syslog(_))).collect();
+        self
+    }
+
+    /// All are open.
+    pub(crate) fn settle(&mut self) {
+        self.before = HashMap::new();
+    }
+
     /// All files, to be given to another process.
     pub(crate) fn files(&self) -> &BTreeMap<PathBuf, File> {
         &self.files
@@ -168,6 +184,13 @@ impl Logs {
     fn sink(&mut self, destination: &Destination) -> Result<Arc<Sink>, OpenError> {
         if let Some(sink) = self.sinks.get(destination) {
             return Ok(Arc::clone(sink));
+        }
+        if let Some(sink) = self.before.remove(destination) {
+            if let Destination::File(path) = destination {
+                sink.replace(self.file(path)?);
+            }
+            self.sinks.insert(destination.clone(), Arc::clone(&sink));
+            return Ok(sink);
         }
         let target = match destination {
             Destination::File(path) => Target::file(self.file(path)?),

@@ -268,6 +268,7 @@ impl Worker {
     /// Serves what is in `bundle`, which has this number, from now on; on an error everything stays as it was.
     fn renew(&mut self, number: u64, bundle: Bundle, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
         let Opened { configuration, files, bounds, logs, .. } = bundle.open(descriptors)?;
+        let logs = logs.following(&self.serving.logs().logs);
         let logs = OpenLogs::within(logs, &configuration.process, &configuration.mail)?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
         self.number = number;

@@ -335,3 +335,28 @@ fn logs_that_are_reopened_during_a_reload_are_so_behind_it() {
     eventually("it has reloaded", || (stage.log() + &stage.read("old.log")).contains("reconfigured"));
     stage.wait_for_log("reconfigured");
 }
+
+#[test]
+fn sessions_of_a_configuration_before_write_to_reopened_logs() {
+    for main in ["", "master_process off;"] {
+        let stage = Setting::talkative(&as_tester(main), "").start();
+        let session = login(stage.pop3, "joe");
+        stage.reload();
+        std::fs::rename(stage.path("error.log"), stage.path("old.log")).unwrap();
+        stage.signal(Signal::SIGUSR1);
+        eventually("the log is there again", || stage.path("error.log").exists());
+        // The worker hears of it a little later than the master.
+        eventually("new sessions are told of there", || {
+            drop(Client::connect(stage.pop3));
+            stage.count("client 127.") + stage.count("client: \"127.") > 0
+        });
+        drop(session);
+        stage.wait_for_log("proxied session done");
+    }
+}
+
+/// So that a single process can read its files again.
+fn as_tester(main: &str) -> String {
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    format!("{main} {user}")
+}
