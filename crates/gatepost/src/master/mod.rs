@@ -117,10 +117,15 @@ pub(crate) async fn run(
 ) -> Result<(), StartError> {
     let setup = Setup::new(1, &program, prepared)?;
     setup.logs.logs.survive_panic(&setup.logs.main);
-    let pid_file = crate::pidfile::of(&setup.configuration.process)?;
+    let inherited = upgrade::inherits(program.flavour);
+    let pid_file = crate::pidfile::of(&setup.configuration.process).inspect_err(|_| {
+        // The program before still listens there.
+        if !inherited {
+            sockets::delete_files(&setup.bounds, &[launch.activated.bounds()], &|_, _| {});
+        }
+    })?;
     let (reporting, reports) = mpsc::channel(16);
     let (up, mut is_up) = watch::channel(false);
-    let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
     let ticket_keys = TicketKeys::default();
     let nursery = Nursery { flavour: program.flavour, background, ticket_keys, reports: reporting };

@@ -124,6 +124,19 @@ impl Master {
 
     /// Hands `setup` to the worker that serves, or to a new one if that one cannot become what it should.
     fn propose(&mut self, setup: Setup) -> Result<(), StartError> {
+        match self.hand_over(&setup) {
+            Ok((taker, pid_file)) => {
+                self.candidate = Some(Candidate { setup, taker, pid_file });
+                Ok(())
+            }
+            Err(error) => {
+                self.close_in_vain(&setup);
+                Err(error)
+            }
+        }
+    }
+
+    fn hand_over(&mut self, setup: &Setup) -> Result<(Taker, NewPidFile), StartError> {
         let (before, after) = (&self.setup.configuration.process, &setup.configuration.process);
         let pid_file = if before.pid == after.pid {
             NewPidFile::Same
@@ -149,8 +162,13 @@ impl Master {
                 Taker::Fresh(worker)
             }
         };
-        self.candidate = Some(Candidate { setup, taker, pid_file });
-        Ok(())
+        Ok((taker, pid_file))
+    }
+
+    /// Removes the files of unix sockets that were opened for a `setup` that is not to be.
+    fn close_in_vain(&self, setup: &Setup) {
+        let kept = [&self.setup.bounds, self.launch.activated.bounds()];
+        sockets::delete_files(&setup.bounds, &kept, &|_, _| {});
     }
 
     /// The candidate is what is served now.
@@ -195,9 +213,7 @@ impl Master {
         let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };
         self.log().line(Level::Emerg, None, format_args!("reconfiguring failed: {reason}"));
         self.tell_system(&News::Ready);
-        // The files of unix sockets that were opened for nothing.
-        let kept = [&self.setup.bounds, self.launch.activated.bounds()];
-        sockets::delete_files(&setup.bounds, &kept, &|_, _| {});
+        self.close_in_vain(&setup);
         if let Taker::Fresh(worker) = taker {
             worker.send(ToWorker::Stop);
             self.leaving.push(worker);

@@ -360,3 +360,34 @@ fn as_tester(main: &str) -> String {
     let user = if geteuid().is_root() { "user root;" } else { "" };
     format!("{main} {user}")
 }
+
+#[test]
+fn unix_sockets_of_a_reload_that_failed_are_not_in_the_way_of_the_next() {
+    let stage = Setting::new("", "").start();
+    let unix = stage.path("socket");
+    let server = format!("server {{ listen unix:{}; protocol imap; }}", unix.display());
+    stage.write_configuration("", &format!("{server} server {{ listen 192.0.2.1:1; protocol imap; }}"));
+    stage.signal(Signal::SIGHUP);
+    stage.wait_for_log("bind() to 192.0.2.1:1 failed");
+    eventually("it has cleared up", || !unix.exists());
+    stage.write_configuration("", &server);
+    std::fs::write(stage.path("conf"), stage.read("conf").replace("/pid;", "/missing/pid;")).unwrap();
+    stage.signal(Signal::SIGHUP);
+    stage.wait_for_log("/missing/pid\" failed");
+    eventually("it has cleared up", || !unix.exists());
+    stage.write_configuration("", &server);
+    stage.reload();
+    Client::connect_unix(&unix).expect("* OK IMAP4 ready\r\n");
+}
+
+#[test]
+fn unix_sockets_of_a_start_that_failed_are_not_in_the_way_of_the_next() {
+    let (setting, directory) = (Setting::new("", ""), tempfile::tempdir().unwrap());
+    let unix = directory.path().join("socket");
+    setting.write_configuration("", &format!("server {{ listen unix:{}; protocol imap; }}", unix.display()));
+    let conf = setting.path("conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text.replace("/pid;", "/missing/pid;")).unwrap();
+    assert!(setting.try_start().is_err());
+    assert!(!unix.exists());
+}
