@@ -118,7 +118,8 @@ impl Master {
         let log: Arc<Log> = Arc::clone(self.log());
         let loaded = self.program.load_beside().await?;
         let open = [&self.setup.bounds, self.launch.activated.bounds()];
-        let prepared = Prepared::new(loaded, Logs::default(), &open, &to_log(&log)).await?;
+        let logs = Logs::default().following(&self.setup.logs.logs);
+        let prepared = Prepared::new(loaded, logs, &open, &to_log(&log)).await?;
         Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
     }
 
