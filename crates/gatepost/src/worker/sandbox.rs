@@ -266,6 +266,17 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_was_given_is_known_for_a_file() {
+        let chunk = |file| match mail::log::Target::file(file) {
+            mail::log::Target::Stream { chunk, .. } => chunk,
+            mail::log::Target::Syslog(_) => 0,
+        };
+        let file = || tempfile::tempfile().unwrap();
+        let (outside, given) = (chunk(file()), file());
+        assert_eq!(locked_in(move || chunk(given)).unwrap_or(outside), outside);
+    }
+
+    #[test]
     fn landlock_alone_keeps_files_away() {
         let opened = thread::spawn(|| {
             nix::sys::prctl::set_no_new_privs().unwrap();
