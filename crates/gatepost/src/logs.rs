@@ -15,7 +15,8 @@ use mail::address::Endpoint;
 use mail::log::{Bucket, Complaints, Log, Output, Sink, Syslog, SyslogError, Target};
 use mail::settings::ErrorLog;
 use mail::settings::log::{Destination, Level};
-use nix::unistd::{Uid, fchown};
+use nix::unistd::{Uid, dup2_stderr, fchown};
+use rustix::fs::fstat;
 
 /// How long the end of the program waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -133,6 +134,10 @@ impl Logs {
         if let Some(sink) = self.sinks.get(&Destination::File(path.clone())) {
             sink.replace(copy(&path, &file)?);
         }
+        if let Some(before) = self.files.get(&path) {
+            // A process that says less goes on all the same.
+            let _ = renew_stderr(before, &file);
+        }
         self.files.insert(path, file);
         Ok(())
     }
@@ -246,6 +251,15 @@ pub(crate) fn open_startup(destination: &Destination, level: Level) -> Result<Lo
         Destination::Syslog(_) => return Ok(Log::default()),
     };
     Ok(Log::new(vec![Output::all(Arc::new(sink), level)]))
+}
+
+/// In the background a log is standard error as well; then that is its new file too, as in the originals.
+fn renew_stderr(before: &File, after: &File) -> io::Result<()> {
+    let (log, stderr) = (fstat(before)?, fstat(io::stderr())?);
+    if (log.st_dev, log.st_ino) == (stderr.st_dev, stderr.st_ino) {
+        dup2_stderr(after)?;
+    }
+    Ok(())
 }
 
 /// Another descriptor of `file`, which is at `path`.

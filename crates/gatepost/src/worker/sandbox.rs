@@ -183,6 +183,7 @@ const FREE: &[i64] = &[
     // Descriptors.
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_pipe2,
@@ -227,6 +228,8 @@ const FREE: &[i64] = &[
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
     libc::SYS_gettimeofday,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_dup2,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]

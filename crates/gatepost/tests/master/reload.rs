@@ -394,12 +394,14 @@ fn unix_sockets_of_a_start_that_failed_are_not_in_the_way_of_the_next() {
 
 #[test]
 fn nobody_keeps_a_log_that_was_put_away() {
-    let stage = Setting::new("", "").start();
-    stage.reload();
-    let old = stage.path("old.log");
-    std::fs::rename(stage.path("error.log"), &old).unwrap();
-    stage.signal(Signal::SIGUSR1);
-    for pid in [stage.master(), stage.worker()] {
-        eventually("it has let go of it", || !proc::open_files(pid).contains(&old));
+    // In the background a log is standard error too.
+    for stage in [Setting::new("", "").start(), Setting::new("", "").start_in_background()] {
+        stage.reload();
+        let old = stage.path("old.log");
+        std::fs::rename(stage.path("error.log"), &old).unwrap();
+        stage.signal(Signal::SIGUSR1);
+        for pid in [stage.master(), stage.worker()] {
+            eventually("it has let go of it", || !proc::open_files(pid).contains(&old));
+        }
     }
 }
