@@ -80,6 +80,7 @@ impl Serving {
         // What looks wrong in the files has been said by whoever has read them.
         let generation =
             start::build(mail, logs.as_ref().unwrap_or(&self.logs), &self.makings, files, |_| {})?;
+        self.makings.lasting.begin();
         self.workers.slots().set_limit(slots(process));
         let before = self.workers.install(generation, bounds, process.threads);
         let before = before.map_err(StartError::call("starting threads"))?;

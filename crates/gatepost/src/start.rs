@@ -154,8 +154,8 @@ pub(crate) fn limit(process: &Process, say: Say<'_>) {
     }
 }
 
-/// Lets nobody look into this process, who serves. A core file has everybody's passwords in it: only those get one who ask
-/// for it with `worker_rlimit_core`. To be called once it is the user that it stays.
+/// Lets nobody look into this process, which serves or has what others need for that. A core file has everybody's passwords
+/// or keys in it: only those get one who ask for it with `worker_rlimit_core`. To be called once it is the user that it stays.
 pub(crate) fn guard_memory(process: &Process, say: Say<'_>) {
     if let Err(error) = prctl::set_dumpable(process.rlimit_core.is_some()) {
         let reason = Errno(Some(error as i32));

@@ -5,11 +5,12 @@
 use std::io;
 
 use bytes::BytesMut;
-use proto::{Dialogue, Violation, Want};
+use proto::{Dialogue, Violation, Want, wipe};
 
 use crate::link::Link;
 use crate::scratch;
 use crate::trouble::Call;
+use crate::wiped::Wiped;
 
 /// Bytes that one read before login takes at most.
 const READ: usize = 16 * 1024;
@@ -60,10 +61,12 @@ pub async fn speak<D: Dialogue>(
     input: &mut BytesMut,
     mut note: impl FnMut(&D, Violation),
 ) -> Result<Option<Said<D::Question>>, Broken> {
-    let mut output = BytesMut::new();
+    // An upstream is told passwords.
+    let mut output = Wiped::new();
     loop {
         let want = dialogue.step(input, &mut output);
         link.write_all(&output).await.map_err(|e| Broken::Io(Call::Send, e))?;
+        wipe(&mut output);
         output.clear();
         match want {
             Want::Note(violation) => note(dialogue, violation),
@@ -72,6 +75,7 @@ pub async fn speak<D: Dialogue>(
             Want::Tls => {
                 // RFC 3207, section 4.2: what came in clear behind the command must not be taken for TLS, nor for
                 // something that was said inside it.
+                wipe(input);
                 *input = BytesMut::new();
                 return Ok(Some(Said::Tls));
             }

@@ -30,3 +30,4 @@ pub mod teller;
 pub mod tls;
 pub mod trouble;
 pub mod upstream;
+pub mod wiped;

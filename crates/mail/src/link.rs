@@ -21,11 +21,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use proto::wipe;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::yield_now;
 use tokio::time::timeout;
-use zeroize::Zeroize as _;
 
 pub use self::fault::{HandshakeError, NotTls, TlsError};
 pub use self::handshake::Facts;
@@ -372,7 +372,7 @@ impl AsyncRead for Link {
                 let room = buffer.len().min(into.remaining());
                 let n = link.try_read(&mut buffer[..room])?;
                 into.put_slice(&buffer[..n]);
-                buffer[..n].zeroize();
+                wipe(&mut buffer[..n]);
                 Ok(())
             });
             match read {

@@ -28,6 +28,7 @@ use crate::secure;
 use crate::session::{Parting, Word};
 use crate::teller::{Action, Teller};
 use crate::trouble::{Call, Trouble};
+use crate::wiped::Wiped;
 
 /// Bytes that are read ahead while the authority thinks, so that a client that hangs up is noticed.
 const READ_AHEAD: usize = 64 * 1024;
@@ -142,7 +143,7 @@ impl Greeted {
     pub fn waiting(self, link: Link) -> Box<Waiting> {
         let Self { client, service, random, time, deadline } = self;
         let client = Client::new(service.settings.protocol.protocol(), client);
-        let (forwarded, input, counted) = (Hearsay::default(), BytesMut::new(), Counted::default());
+        let (forwarded, input, counted) = (Hearsay::default(), Wiped::new(), Counted::default());
         let credit = Credit::Nothing;
         let prefaced = Prefaced { link, client, service, secured: false, credit, forwarded, input, counted };
         let mut waiting = Waiting::new(prefaced, Salt { random, time }, deadline.into());
@@ -287,7 +288,7 @@ impl Waiting {
         let Prefaced { link, client, service, credit, forwarded, counted, .. } = self.prefaced;
         let (link, tls) = Box::pin(secure::accept(link, &service, self.deadline)).await?;
         let client = Client { tls: tls.map(Box::new), ..client };
-        let input = BytesMut::new();
+        let input = Wiped::new();
         self.prefaced = Prefaced { link, client, service, secured: true, credit, forwarded, counted, input };
         self.front.secured();
         Ok(self)

@@ -3,12 +3,15 @@
 //! A network, the /24 of an IPv4 or the /56 of an IPv6 address, is remembered for its failed logins. While it is, all
 //! answers to its logins wait, good ones too: if only refusals did, a guesser would take silence for one and hang up.
 //! A user's own failures count whole, those of other users in the network a quarter: many people may share it, but
-//! whoever tries one password on every user must not go free.
+//! whoever tries one password on every user must not go free. A quarter also counts what is tried on the user in all
+//! networks together, for guessers may have many; but not in networks in which the user has logged in well lately, or
+//! anybody could slow anybody down at home.
 //!
 //! The same wrong password of the same user counts once, or every forgotten device would slow its owner down. A good
-//! login forgets the failures of its user. Nobody is slowed down by what is said of a user in other networks, or
-//! anybody could do that to anybody.
+//! login forgets the failures of its user in its network, and makes it one of the user's.
 
+mod failures;
+mod homes;
 mod table;
 
 use std::collections::BTreeMap;

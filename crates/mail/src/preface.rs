@@ -25,6 +25,7 @@ use crate::session::{Parting, Word};
 use crate::settings::Door;
 use crate::teller::{Action, Teller};
 use crate::trouble::{Call, Trouble};
+use crate::wiped::Wiped;
 
 /// Bytes of an early talker that are looked at.
 const EARLY: usize = 4096;
@@ -47,7 +48,7 @@ pub struct Prefaced {
     /// What counts it.
     pub counted: Counted,
     /// What it has said already, while its name was being looked up.
-    pub input: BytesMut,
+    pub input: Wiped,
 }
 
 /// How much of what a peer says by commands, of the client that it forwards, is believed.
@@ -87,11 +88,11 @@ pub async fn complete(
         let (secured, tls) = Box::pin(secure::accept(link, &service, deadline)).await?;
         (link, client.tls) = (secured, tls.map(Box::new));
     }
-    let mut input = BytesMut::new();
+    let mut input = Wiped::new();
     if protocol == Protocol::Smtp {
         // Nobody is looked up, or waited for, who is gone.
         client.host = tokio::select! {
-            name = Box::pin(name(client.addr, &service, teller)) => Some(name),
+            name = name(client.addr, &service, teller) => Some(name),
             () = hang_up(&mut link, &mut input) => return Err(Trouble::ClientGone.into()),
         };
         link = keep_waiting(link, &mut input, service.settings.greeting_delay, teller).await?;
@@ -168,7 +169,7 @@ async fn name(addr: ClientAddr, service: &Service, teller: &mut Teller) -> Strin
         (None, _) => ClientName::Nameless(Nameless::NoResolver),
         (Some(_), ClientAddr::Unix) => ClientName::Nameless(Nameless::UnixSocket),
         (Some(resolver), ClientAddr::Tcp(addr)) => {
-            let name = resolver.client_name(addr.ip()).await;
+            let name = Box::pin(resolver.client_name(addr.ip())).await;
             if let ClientName::Nameless(why) = &name {
                 let action = match why {
                     Nameless::NameUnresolved { .. } => Action::ResolvingName,

@@ -7,6 +7,7 @@ use std::thread::LocalKey;
 use bytes::BytesMut;
 
 use crate::link::Link;
+use crate::wiped::append;
 
 /// Bytes that one read takes at most. Larger reads save system calls on downloads.
 pub const SIZE: usize = 256 * 1024;
@@ -58,8 +59,8 @@ pub async fn read(link: &mut Link, into: &mut BytesMut, most: usize) -> io::Resu
         let read: io::Result<usize> = lend(|buffer| {
             let most = most.min(buffer.len());
             let n = link.try_read(&mut buffer[..most])?;
-            into.extend_from_slice(&buffer[..n]);
-            zeroize::Zeroize::zeroize(&mut buffer[..n]);
+            append(into, &buffer[..n]);
+            proto::wipe(&mut buffer[..n]);
             Ok(n)
         });
         match read {

@@ -50,7 +50,7 @@ pub async fn open(
             let relay = Relay::new(
                 authorised.prefaced.link,
                 link,
-                input,
+                std::mem::take(&mut *input),
                 BytesMut::from(reply),
                 settings.proxy.timeout,
             );

@@ -131,8 +131,14 @@ impl Reading {
     }
 }
 
-/// Whether `input` is one line and nothing behind it: what a go-ahead for TLS must be. More would be taken for
-/// something that was said inside TLS.
+/// Whether `input` is a go-ahead for TLS: one line, whose first word is `word` and not the beginning of another.
+pub(crate) fn is_go_ahead(input: &[u8], word: &[u8]) -> bool {
+    let behind = input.strip_prefix(word);
+    is_single_line(input) && behind.is_some_and(|rest| matches!(rest, [b' ', ..] | b"\r\n"))
+}
+
+/// Whether `input` is one line and nothing behind it: what must be before TLS. More would be taken for something that was
+/// said inside it.
 pub(crate) fn is_single_line(input: &[u8]) -> bool {
     input.ends_with(b"\r\n") && memchr::memchr(b'\n', input) == Some(input.len() - 1)
 }

@@ -35,7 +35,7 @@ pub use back::{Action, Outcome, Snub};
 pub use dialogue::{Dialogue, Want};
 pub use forwarded::Forwarded;
 pub use login::{Credentials, Envelope, Identity, Login, LoginAnswer, Mechanism, Method, Refusal, Salt};
-pub use secret::Secret;
+pub use secret::{Secret, wipe};
 pub use settings::Settings;
 pub use violation::Violation;
 

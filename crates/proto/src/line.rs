@@ -3,7 +3,9 @@
 //! Framing comes first and knows no meaning, so that input of any kind never loses the place. IMAP has its own
 //! words (quotes and literals) but the same line ends.
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
+
+use crate::wipe;
 
 /// A line, or an argument list, that breaks the grammar. It is answered and counted, never executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -124,8 +126,17 @@ pub fn response(content: &[u8], most: usize) -> Result<&[u8], Malformed> {
     Ok(first)
 }
 
+/// Takes the first `length` bytes out of `input`. They may be a login, so they are wiped.
+pub fn consume(input: &mut BytesMut, length: usize) {
+    wipe(&mut input[..length]);
+    input.advance(length);
+}
+
 /// Appends a line made of `pieces`, and its end.
+///
+/// At once for all of it: a buffer that grows leaves copies behind that nobody wipes.
 pub fn write(output: &mut BytesMut, pieces: &[&[u8]]) {
+    output.reserve(pieces.iter().map(|piece| piece.len()).sum::<usize>() + 2);
     for piece in pieces {
         output.extend_from_slice(piece);
     }

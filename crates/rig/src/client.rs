@@ -133,6 +133,13 @@ impl Client {
         unsurprised(taken)
     }
 
+    /// The next `count` bytes, or fewer if the server ends the connection before.
+    #[track_caller]
+    pub fn take_up_to(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.wire.take_up_to(count);
+        unsurprised(taken)
+    }
+
     /// Everything that comes until the server ends the connection, in peace or by a reset.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {

@@ -19,13 +19,15 @@ pub struct Program {
     log: &'static str,
     /// Whether a second log tells everything, and both are searched for passwords.
     discreet: bool,
+    /// What its environment has besides the test's.
+    variables: Vec<(String, String)>,
 }
 
 impl Program {
     /// gatepost, in tests of its own package `env!("CARGO_BIN_EXE_gatepost")`.
     pub fn gatepost(path: impl Into<PathBuf>) -> Self {
         // A test that reads the log wants all of it, and nginx, unlike Angie, has no limit either.
-        Self { path: path.into(), preamble: "", log: " rate=0", discreet: true }
+        Self { path: path.into(), preamble: "", log: " rate=0", discreet: true, variables: Vec::new() }
     }
 
     /// The original: Debian's nginx, whose mail module is loaded at run time.
@@ -35,7 +37,15 @@ impl Program {
             preamble: "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n",
             log: "",
             discreet: false,
+            variables: Vec::new(),
         }
+    }
+
+    /// The same with these variables besides those of the test.
+    #[must_use]
+    pub fn with_environment<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { variables: variables.collect(), ..self }
     }
 
     /// Runs the program with these arguments to its end, such as for `-t` and `-V`.
@@ -191,6 +201,7 @@ fn launch(program: &Program, directory: &Path) -> Process {
             .arg(directory.join("conf"))
             .arg("-e")
             .arg(directory.join("error.log"))
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr),

@@ -175,6 +175,19 @@ impl Wire {
         Ok(self.unread.drain(..count).collect())
     }
 
+    /// Takes `count` bytes, or fewer if the peer ends before.
+    pub(crate) fn take_up_to(&mut self, count: usize) -> Result<Vec<u8>, Surprise> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.unread.len() < count {
+            match self.more(deadline) {
+                Ok(()) => {}
+                Err(Instead::End | Instead::Reset) => break,
+                Err(instead) => return Err(self.surprise(format!("{count} bytes or the end"), instead)),
+            }
+        }
+        Ok(self.unread.drain(..count.min(self.unread.len())).collect())
+    }
+
     /// Takes everything until the peer ends, in peace or by a reset.
     pub(crate) fn rest(&mut self) -> Result<Vec<u8>, Surprise> {
         let deadline = Instant::now() + PATIENCE;

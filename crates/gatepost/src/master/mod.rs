@@ -149,6 +149,7 @@ pub(crate) async fn run(
         inherited,
         connections: Arc::default(),
     };
+    master.guard_memory();
     crate::start::introduce(&master.setup.logs, master.program.flavour);
     if master.launch.is_background() && !master.setup.logs.logs.use_stderr() {
         // Before there is a worker, which would go on with it.
@@ -492,6 +493,11 @@ impl Master {
     /// Tells systemd, if there is one.
     fn tell_system(&self, news: &News) {
         notify::tell(self.log(), news);
+    }
+
+    /// A master has keys and users files in memory, for the next worker.
+    fn guard_memory(&self) {
+        crate::start::guard_memory(&self.setup.configuration.process, &to_log(self.log()));
     }
 
     fn log(&self) -> &Arc<Log> {

@@ -185,6 +185,7 @@ impl Master {
         setup.logs.logs.survive_panic(&setup.logs.main);
         let before = std::mem::replace(&mut self.setup, setup);
         self.title.show(Role::Master, self.setup.number);
+        self.guard_memory();
         let log = Arc::clone(self.log());
         let activated = &self.launch.activated;
         sockets::delete_files(&before.bounds, &[&self.setup.bounds, activated.bounds()], &to_log(&log));

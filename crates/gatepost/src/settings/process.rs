@@ -177,7 +177,12 @@ pub(super) const MAIN: &[Directive<MainBlock>] = &[
     Directive::new(
         "worker_rlimit_core",
         ONE,
-        doc("SIZE", "", "How large a core file of the process may be."),
+        doc(
+            "SIZE",
+            "",
+            "How large core files of the worker may be. Without it, neither worker nor master leaves any: they have \
+             passwords and keys in memory.",
+        ),
         |b, a| b.rlimit_core.set(a, Args::offset),
     ),
     Directive::new(

@@ -1,6 +1,8 @@
 //! Processes that die.
 
+use std::io::Write as _;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
@@ -31,6 +33,24 @@ fn no_connection_is_refused_while_the_worker_is_killed_under_load() {
 }
 
 #[test]
+fn workers_that_die_in_a_row_are_replaced_ever_later_and_nobody_is_refused() {
+    let stage = Setting::new("", "").start();
+    use_session(&mut login(stage.pop3, "joe"));
+    let mut worker = stage.worker();
+    for pause in [0, 100, 200, 400] {
+        let killed = Instant::now();
+        send(worker, Signal::SIGKILL);
+        TcpStream::connect(stage.pop3).expect("nobody has closed the socket");
+        let another = || proc::children(stage.master()).into_iter().find(|pid| *pid != worker);
+        eventually("there is another worker", || another().is_some());
+        let took = killed.elapsed();
+        assert!(took >= Duration::from_millis(pause), "{took:?} instead of {pause} ms");
+        worker = another().expect("it was there");
+    }
+    use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
 fn a_new_worker_serves_the_last_good_configuration() {
     let stage = Setting::new("", "").start();
     stage.write_users("ann", &stage.backend.address().ip().to_string());
@@ -54,8 +74,15 @@ fn a_worker_that_gets_no_more_memory_is_replaced_and_nobody_is_refused() {
     let limit = Some(size * 1024);
     let pid = rustix::process::Pid::from_raw(worker.try_into().unwrap());
     prlimit(pid, Resource::Data, Rlimit { current: limit, maximum: limit }).unwrap();
-    // Nobody of them is turned away for being many.
-    let crowd: Vec<_> = (0..1000).map(|_| TcpStream::connect(stage.pop3).unwrap()).collect();
+    // Nobody of them is turned away for being many, and who has begun to speak takes some room.
+    let crowd: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut client = TcpStream::connect(stage.pop3).unwrap();
+            // It may be cut off while it speaks.
+            let _ = client.write_all(b"CAPA");
+            client
+        })
+        .collect();
     stage.wait_for_log("exited on signal");
     drop(crowd);
     use_session(&mut login(stage.pop3, "joe"));

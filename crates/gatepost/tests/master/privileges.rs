@@ -51,10 +51,16 @@ fn whoever_holds_passwords_leaves_no_core_unless_asked_to() {
     };
     let guarded = Setting::new("", "").start_as_nobody();
     assert!(is_guarded(&guarded, guarded.worker()));
+    // It has the users file.
+    assert!(is_guarded(&guarded, guarded.master()));
     let single = Setting::new("master_process off;", "").start_as_nobody();
     assert!(is_guarded(&single, single.master()));
     let debugged = Setting::new("worker_rlimit_core 1m;", "").start_as_nobody();
     assert!(!is_guarded(&debugged, debugged.worker()));
+    assert!(!is_guarded(&debugged, debugged.master()));
+    debugged.write_configuration("", "");
+    debugged.reload();
+    assert!(is_guarded(&debugged, debugged.master()));
 }
 
 #[test]

@@ -9,7 +9,10 @@ mod pop3;
 mod smtp;
 mod upstream;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use rig::auth_server::refuse;
 use rig::{AuthServer, Client, Cuts, Request};
@@ -78,4 +81,32 @@ fn echo(request: &Request) -> rig::Script {
     let [method, user, password] = ["Auth-Method", "Auth-User", "Auth-Pass"].map(value);
     let text = format!("[{method}|{user}|{password}]");
     if user == "again" { rig::auth_server::refuse_for(1, &text) } else { refuse(&text) }
+}
+
+/// How many rows each table of the written specification has: IMAP, POP3, SMTP, auth servers, upstreams ("backends").
+const TABLES: [(char, usize); 5] = [('I', 90), ('P', 64), ('S', 67), ('H', 36), ('B', 21)];
+
+/// The words in the test files of a directory and below it.
+fn words_in(directory: &Path, words: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).expect("the directory is there").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            words_in(&path, words);
+        } else {
+            let text = fs::read_to_string(&path).expect("a test is text");
+            words.extend(text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_row_is_played_somewhere() {
+    let mut words = BTreeSet::new();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for directory in [here.join("tests/whole"), here.join("../../compat/tests")] {
+        words_in(&directory, &mut words);
+    }
+    let rows = TABLES.iter().flat_map(|&(table, rows)| (1..=rows).map(move |row| format!("{table}{row}")));
+    let missing: Vec<_> = rows.filter(|row| !words.contains(row)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

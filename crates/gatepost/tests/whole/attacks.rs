@@ -5,6 +5,7 @@
 mod bytes;
 mod credentials;
 mod memory;
+mod secrets;
 
 /// Where the tests are that a page names as `whole/attacks.rs: name`.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

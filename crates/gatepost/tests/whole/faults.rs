@@ -4,6 +4,7 @@
 //! somebody else goes on.
 
 mod auth_server;
+mod places;
 mod system;
 mod upstream;
 

@@ -177,3 +177,16 @@ fn capa_announces_response_codes_where_they_may_come() {
         "+OK Capability list follows\r\nTOP\r\nUSER\r\nUIDL\r\nRESP-CODES\r\nSASL PLAIN LOGIN\r\n.\r\n";
     stage.client().exchange("CAPA\r\n", capabilities);
 }
+
+#[test]
+fn mail_without_a_login_that_is_one_too_many_is_put_off_and_not_refused() {
+    let zones = "limit_conn_zone $auth_http_x_domain zone=domain:32k;";
+    let settings = "smtp_auth plain login none; limit_conn domain 1;";
+    let stage = limited(Protocol::Smtp, zones, "", settings, &["X-Domain: example.org"]);
+    let _first = stage.logged_in();
+    let mut second = stage.client();
+    second.exchange("HELO c\r\nMAIL FROM:<a@x>\r\n", "250 proxy.example\r\n250 2.0.0 OK\r\n");
+    second.send("RCPT TO:<b@x>\r\n");
+    assert_eq!(second.rest(), turned_away(Protocol::Smtp).as_bytes());
+    assert_eq!(stage.backend.connections(), 1, "no upstream was asked");
+}

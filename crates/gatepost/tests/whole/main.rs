@@ -6,6 +6,7 @@
 
 mod adversarial;
 mod attacks;
+mod clock;
 mod command_line;
 mod faults;
 mod floods;

@@ -67,20 +67,55 @@ fn whoever_hangs_up_while_an_answer_is_held_back_is_not_waited_for() {
     });
 }
 
+/// A client of IMAP whose address is in a PROXY header; it has been greeted.
+#[track_caller]
+fn from(stage: &Stage, address: &str) -> Client {
+    let mut client = Client::connect(stage.address());
+    client.send(format!("PROXY TCP4 {address} 198.51.100.99 4711 143\r\n"));
+    client.expect(Protocol::Imap.greeting());
+    client
+}
+
 #[test]
 fn a_network_is_known_by_its_real_address() {
     let stage = guarded(Protocol::Imap, "proxy_protocol", "set_real_ip_from 127.0.0.1;");
-    let from = |address: &str| {
-        let mut client = Client::connect(stage.address());
-        client.send(format!("PROXY TCP4 {address} 198.51.100.99 4711 143\r\n"));
-        client.expect(Protocol::Imap.greeting());
-        client
-    };
+    let from = |address: &str| from(&stage, address);
     assert_eq!(from("192.0.2.1").send(guess(Protocol::Imap, "x")).rest(), b"a NO no\r\n");
     from("198.51.100.1").exchange("a LOGIN u p\r\n", "a OK logged in\r\n");
     assert!(!stage.proxy.log().contains(HELD_BACK));
     from("192.0.2.200").exchange("a LOGIN u p\r\n", "a OK logged in\r\n");
     stage.proxy.wait_for_log("answer to login is held back for 2s");
+}
+
+#[test]
+fn a_user_who_is_guessed_at_from_many_networks_is_slow_everywhere_but_at_home() {
+    let stage = guarded(Protocol::Imap, "proxy_protocol", "set_real_ip_from 127.0.0.1;");
+    let (home, away) = ("192.0.2.1", "203.0.113.1");
+    from(&stage, home).exchange("a LOGIN u p\r\n", "a OK logged in\r\n");
+    // No two in the same network, and none tries more than once.
+    let guessers: Vec<Client> = (0..20)
+        .map(|number| {
+            let mut client = from(&stage, &format!("198.18.{number}.1"));
+            client.send(guess(Protocol::Imap, &number.to_string()));
+            stage.auth.request(number + 1);
+            client
+        })
+        .collect();
+    stage.proxy.wait_for_log("answer to login is held back for 15s");
+    let start = Instant::now();
+    from(&stage, "192.0.2.200").exchange("a LOGIN u p\r\n", "a OK logged in\r\n");
+    assert_eq!(from(&stage, away).send("a LOGIN v x\r\n").rest(), b"a NO no\r\n");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let mut travelling = from(&stage, away);
+    travelling.send("a LOGIN u p\r\n");
+    let told = |line: &str| line.contains("held back for 15s") && line.contains(away);
+    eventually("abroad the right password waits too", || stage.proxy.log().lines().any(told));
+    // Four times each of 0, 2, 4 and 8 seconds, and then 15.
+    let log = stage.proxy.log();
+    let counts = [2, 4, 8, 15].map(|seconds| log.matches(&format!("held back for {seconds}s")).count());
+    assert_eq!(counts, [4, 4, 4, 5], "{log}");
+    assert!(!log.lines().any(|line| line.contains(HELD_BACK) && line.contains(home)));
+    drop(guessers);
 }
 
 #[test]

@@ -171,7 +171,9 @@ impl Resolver {
     }
 
     async fn look_up(&self, name: Name, kind: Kind, deadline: Option<Instant>) -> Result<Found, Missing> {
-        within(deadline, look_up(&self.exchange, self.lifetimes, name, kind)).await?
+        // Boxed, since most answers are known already.
+        let look_up = Box::pin(look_up(&self.exchange, self.lifetimes, name, kind));
+        within(deadline, look_up).await?
     }
 
     /// Counts a look-up that took questions.

@@ -17,12 +17,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
+use proto::wipe;
 use system::ring::{Job, Outcome, Ring};
 use tokio::runtime::Handle;
-use zeroize::Zeroize as _;
 
 use super::Link;
 use super::stream::Stream;
+use crate::wiped;
 
 /// The longest write that is posted: longer ones are worth a system call of their own.
 const LONGEST: usize = 8192;
@@ -75,7 +77,7 @@ struct Outbox {
     letters: Vec<Letter>,
     closing: Vec<OwnedFd>,
     /// Empty buffers for letters to come.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<BytesMut>,
     /// Wakes [`deliver`].
     postman: Option<Waker>,
 }
@@ -86,7 +88,7 @@ pub(super) type Heir = Box<dyn FnOnce(Link) + Send>;
 /// All that is to be sent to one stream.
 struct Letter {
     to: Arc<Account>,
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     then: Then,
     /// Who is told of a debt.
     owner: Option<Waker>,
@@ -313,7 +315,7 @@ impl Debt {
             Self::Bytes { rest, last } => {
                 while !rest.is_empty() {
                     let n = stream.try_write(rest)?;
-                    rest[..n].zeroize();
+                    wipe(&mut rest[..n]);
                     rest.drain(..n);
                 }
                 if *last { stream.shutdown() } else { Ok(()) }
@@ -325,7 +327,7 @@ impl Debt {
 impl Drop for Debt {
     fn drop(&mut self) {
         if let Self::Bytes { rest, .. } = self {
-            rest.zeroize();
+            wipe(rest);
         }
     }
 }
@@ -354,13 +356,13 @@ impl Outbox {
         if let Some(letter) = self.letter(account) {
             let fits = letter.bytes.len() + bytes.len() <= LONGEST;
             if fits {
-                append(&mut letter.bytes, bytes);
+                wiped::append(&mut letter.bytes, bytes);
             }
             return fits;
         }
         account.set(State::Posted);
-        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SPARE));
-        append(&mut buffer, bytes);
+        let mut buffer = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(SPARE));
+        wiped::append(&mut buffer, bytes);
         self.summon();
         self.letters.push(Letter {
             to: Arc::clone(account),
@@ -411,7 +413,7 @@ impl Outbox {
                 (Then::Nothing | Then::Shutdown, _) => {}
             }
             // Not all that it has room for: what is behind them was never written.
-            bytes.as_mut_slice().zeroize();
+            wipe(&mut bytes);
             bytes.clear();
             if bytes.capacity() <= SPARE {
                 self.spare.push(bytes);
@@ -423,17 +425,6 @@ impl Outbox {
         self.ring.run(closes);
         delivered
     }
-}
-
-/// Leaves no copy behind that nobody wipes.
-fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    if buffer.capacity() - buffer.len() < bytes.len() {
-        let mut larger = Vec::with_capacity((buffer.len() + bytes.len()).next_power_of_two());
-        larger.extend_from_slice(buffer);
-        buffer.as_mut_slice().zeroize();
-        *buffer = larger;
-    }
-    buffer.extend_from_slice(bytes);
 }
 
 impl Letter {

@@ -170,6 +170,9 @@ impl Socket {
     /// Ready when nothing is owed. The task is woken if that changes later.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let account = self.account()?;
+        if account.is_clear() {
+            return Poll::Ready(Ok(()));
+        }
         outbox::watch(account, cx);
         loop {
             match account.pay() {

@@ -1,6 +1,5 @@
-//! Failed logins by network, in bounded memory, with no user's name and no password in it.
+//! What logins have come to, by network and by user, in bounded memory, with no user's name and no password in it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -10,25 +9,16 @@ use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 use proto::Credentials;
 use tokio::time::Instant;
 
+use super::failures::{Failure, Failures};
+use super::homes::Homes;
 use crate::address::Prefix;
 
 /// How long answers are held back, by how much there is to be held against the client: seconds.
 const STEPS: [u64; 5] = [0, 2, 4, 8, 15];
 
-/// How many failures of other users in the network weigh as much as one of the user's own.
+/// How many failures of other users in the network, or of the user in other networks, weigh as much as one of the
+/// user's own there.
 const OTHERS: usize = 4;
-
-/// How long a failure is remembered.
-const MEMORY: Duration = Duration::from_mins(15);
-
-/// The most failures of one network that are remembered: four times as many as make a difference.
-const MOST: usize = 64;
-
-/// What a network costs, bytes: its places in two maps.
-const NETWORK_COST: usize = 192;
-
-/// What a failure costs, bytes, with the room that its list keeps free.
-const FAILURE_COST: usize = 64;
 
 /// What has become of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,40 +27,29 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// The failed logins of all networks. When it is full, the network whose last failure is the oldest is forgotten.
+/// The failed logins of all networks and users, and where users have logged in well.
 pub(super) struct Table {
     size: usize,
     /// Random, and nowhere but in this process.
     key: Key,
-    networks: Mutex<Networks>,
+    memory: Mutex<Memory>,
 }
 
-#[derive(Default)]
-struct Networks {
-    by_prefix: HashMap<Prefix, Network>,
-    /// By the number of the last failure.
-    by_age: BTreeMap<u64, Prefix>,
-    next: u64,
-    bytes: usize,
+/// Half of the table is for networks, a quarter each for users and their good networks. None pushes out the others: what
+/// costs an attacker nothing, names, must not make room for itself.
+struct Memory {
+    networks: Failures,
+    users: Failures,
+    homes: Homes,
 }
 
-struct Network {
-    /// The oldest first.
-    failures: VecDeque<Failure>,
-    number: u64,
-}
-
-/// Who has tried what: keyed hashes.
+/// Who has tried what, and where: keyed hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attempt {
+    network: u64,
     user: u64,
     /// Of user and password.
     password: u64,
-}
-
-struct Failure {
-    attempt: Attempt,
-    at: Instant,
 }
 
 impl Table {
@@ -78,7 +57,8 @@ impl Table {
     pub(super) fn new(size: usize) -> Self {
         let mut random = zeroize::Zeroizing::new([0; 32]);
         getrandom::fill(&mut *random).expect("the kernel has randomness once it is up");
-        Self { size, key: Key::new(HMAC_SHA256, &*random), networks: Mutex::default() }
+        let memory = Mutex::new(Memory::new(size, Instant::now()));
+        Self { size, key: Key::new(HMAC_SHA256, &*random), memory }
     }
 
     /// How many bytes it may take.
@@ -94,23 +74,27 @@ impl Table {
         outcome: Outcome,
         now: Instant,
     ) -> Duration {
-        let (prefix, attempt) = (Prefix::of(ip), self.attempt(credentials));
-        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        networks.forget_expired(prefix, now);
-        let wait =
-            networks.by_prefix.get(&prefix).map_or(Duration::ZERO, |network| network.wait(attempt.user));
+        let attempt = self.attempt(Prefix::of(ip), credentials);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.forget_expired(attempt, now);
+        let wait = memory.wait(attempt, now);
         match outcome {
-            Outcome::Succeeded => networks.forget(prefix, attempt.user),
-            Outcome::Failed => networks.note(prefix, attempt, now, self.size),
+            Outcome::Succeeded => memory.succeeded(attempt, now),
+            Outcome::Failed => memory.failed(attempt, now),
         }
         wait
     }
 
-    fn attempt(&self, credentials: &Credentials) -> Attempt {
-        let user = [b"u", &*credentials.user];
-        let length = credentials.user.len().to_le_bytes();
-        let password = [b"p", &length[..], &*credentials.user, credentials.password.expose()];
-        Attempt { user: self.hash(&user), password: self.hash(&password) }
+    /// Users are told apart by more than the case of ASCII letters, or one that an authority takes for the same could be
+    /// guessed at under many names.
+    fn attempt(&self, prefix: Prefix, credentials: &Credentials) -> Attempt {
+        let user = credentials.user.to_ascii_lowercase();
+        let length = user.len().to_le_bytes();
+        Attempt {
+            network: self.hash(&[b"n", &prefix.bytes()]),
+            user: self.hash(&[b"u", &user]),
+            password: self.hash(&[b"p", &length, &user, credentials.password.expose()]),
+        }
     }
 
     /// Two that are taken for one by chance, of 2^64, are harmless.
@@ -131,84 +115,36 @@ impl fmt::Debug for Table {
     }
 }
 
-impl Networks {
-    /// Remembers a failure, unless it is one that is remembered already.
-    fn note(&mut self, prefix: Prefix, attempt: Attempt, now: Instant, size: usize) {
-        let network = self.remove(prefix).unwrap_or_else(|| Network { failures: VecDeque::new(), number: 0 });
-        let mut failures = network.failures;
-        if failures.iter().all(|failure| failure.attempt != attempt) {
-            if failures.len() == MOST {
-                failures.pop_front();
-            }
-            failures.push_back(Failure { attempt, at: now });
-        }
-        while self.bytes + cost(&failures) > size && self.remove_oldest() {}
-        self.insert(prefix, failures);
+impl Memory {
+    fn new(size: usize, now: Instant) -> Self {
+        let failures = |room| Failures::new(room, OTHERS, STEPS.len() - 1);
+        Self { networks: failures(size / 2), users: failures(size / 4), homes: Homes::new(size / 4, now) }
     }
 
-    /// Forgets all failures of a user in a network.
-    fn forget(&mut self, prefix: Prefix, user: u64) {
-        self.retain(prefix, |failure| failure.attempt.user != user);
-    }
-
-    /// Forgets what has been remembered for long enough, here and wherever it is next.
-    fn forget_expired(&mut self, prefix: Prefix, now: Instant) {
-        let is_fresh = |failure: &Failure| now.saturating_duration_since(failure.at) < MEMORY;
-        self.retain(prefix, is_fresh);
-        let oldest = self.by_age.values().next().and_then(|prefix| self.by_prefix.get(prefix));
-        if oldest.and_then(|network| network.failures.back()).is_some_and(|last| !is_fresh(last)) {
-            self.remove_oldest();
-        }
-    }
-
-    fn retain(&mut self, prefix: Prefix, keep: impl Fn(&Failure) -> bool) {
-        let Some(network) = self.by_prefix.get_mut(&prefix) else { return };
-        if network.failures.iter().all(&keep) {
-            return;
-        }
-        let number = network.number;
-        self.bytes -= cost(&network.failures);
-        network.failures.retain(keep);
-        if network.failures.is_empty() {
-            self.by_prefix.remove(&prefix);
-            self.by_age.remove(&number);
-        } else {
-            self.bytes += cost(&network.failures);
-        }
-    }
-
-    fn insert(&mut self, prefix: Prefix, failures: VecDeque<Failure>) {
-        let number = self.next;
-        self.next += 1;
-        self.bytes += cost(&failures);
-        self.by_age.insert(number, prefix);
-        self.by_prefix.insert(prefix, Network { failures, number });
-    }
-
-    fn remove(&mut self, prefix: Prefix) -> Option<Network> {
-        let network = self.by_prefix.remove(&prefix)?;
-        self.by_age.remove(&network.number);
-        self.bytes -= cost(&network.failures);
-        Some(network)
-    }
-
-    /// `false`: there is none.
-    fn remove_oldest(&mut self) -> bool {
-        let oldest = self.by_age.values().next().copied();
-        oldest.is_some_and(|prefix| self.remove(prefix).is_some())
-    }
-}
-
-impl Network {
-    fn wait(&self, user: u64) -> Duration {
-        let own = self.failures.iter().filter(|failure| failure.attempt.user == user).count();
-        let held_against = own.max(self.failures.len() / OTHERS);
+    fn wait(&self, Attempt { network, user, .. }: Attempt, now: Instant) -> Duration {
+        let (all, own) = self.networks.count(network, user);
+        let anywhere = if self.homes.has(user, network, now) { 0 } else { self.users.count(user, network).0 };
+        let held_against = own.max(all / OTHERS).max(anywhere / OTHERS);
         Duration::from_secs(STEPS[held_against.min(STEPS.len() - 1)])
     }
-}
 
-fn cost(failures: &VecDeque<Failure>) -> usize {
-    NETWORK_COST + FAILURE_COST * failures.len()
+    fn forget_expired(&mut self, Attempt { network, user, .. }: Attempt, now: Instant) {
+        self.networks.forget_expired(network, now);
+        self.users.forget_expired(user, now);
+    }
+
+    /// What others have tried elsewhere still counts elsewhere: a telephone that asks for mail every minute must not make
+    /// room for whoever guesses.
+    fn succeeded(&mut self, Attempt { network, user, .. }: Attempt, now: Instant) {
+        self.networks.forget(network, user);
+        self.users.forget(user, network);
+        self.homes.note(user, network, now);
+    }
+
+    fn failed(&mut self, Attempt { network, user, password }: Attempt, at: Instant) {
+        self.networks.note(network, Failure { other: user, password, at });
+        self.users.note(user, Failure { other: network, password, at });
+    }
 }
 
 #[cfg(test)]
@@ -247,8 +183,10 @@ mod tests {
             self.settle(ip, user, "right", Outcome::Succeeded)
         }
 
-        fn networks(&self) -> usize {
-            self.table.networks.lock().unwrap().by_prefix.len()
+        /// How many networks and users are held anything against.
+        fn remembered(&self) -> (usize, usize) {
+            let memory = self.table.memory.lock().unwrap();
+            (memory.networks.size().0, memory.users.size().0)
         }
     }
 
@@ -280,7 +218,7 @@ mod tests {
         }
         assert_eq!(gate.succeeds(HERE, "u"), 8);
         assert_eq!((gate.succeeds(HERE, "u"), gate.succeeds(HERE, "v")), (0, 8));
-        assert_eq!(gate.networks(), 0, "what is forgotten takes no room");
+        assert_eq!(gate.remembered(), (0, 0), "what is forgotten takes no room");
     }
 
     #[test]
@@ -293,14 +231,79 @@ mod tests {
     }
 
     #[test]
-    fn a_network_pays_for_itself_only() {
+    fn what_one_network_has_done_to_a_user_is_a_quarter_elsewhere() {
         let gate = Gate::new();
         for n in 0..5 {
             gate.fails(HERE, "u", &n.to_string());
-            gate.fails("2001:db8:0:100::1", "u", &n.to_string());
+            gate.fails("2001:db8:0:100::1", "v", &n.to_string());
         }
-        assert_eq!((gate.succeeds("192.0.3.1", "u"), gate.succeeds("2001:db8:0:200::1", "u")), (0, 0));
-        assert_eq!((gate.fails("192.0.2.200", "u", "x"), gate.fails("2001:db8:0:1ff::", "u", "x")), (15, 15));
+        assert_eq!((gate.succeeds("192.0.3.1", "w"), gate.succeeds("2001:db8:0:200::1", "w")), (0, 0));
+        assert_eq!((gate.fails("192.0.3.1", "u", "x"), gate.fails("2001:db8:0:200::1", "v", "x")), (2, 2));
+        assert_eq!((gate.fails("192.0.2.200", "u", "x"), gate.fails("2001:db8:0:1ff::", "v", "x")), (15, 15));
+    }
+
+    /// One of many networks.
+    fn network(number: u8) -> String {
+        format!("198.18.{number}.1")
+    }
+
+    #[test]
+    fn guesses_from_many_networks_are_found_out() {
+        let gate = Gate::new();
+        let waits: Vec<_> = (0..20).map(|n| gate.fails(&network(n), "u", &n.to_string())).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 15, 15, 15, 15]);
+        assert_eq!(gate.fails(&network(99), "U", "x"), 15, "the same user, as many authorities see it");
+        assert_eq!(gate.fails(&network(99), "v", "x"), 0, "another user");
+    }
+
+    #[test]
+    fn the_same_wrong_password_from_many_networks_counts_once() {
+        let gate = Gate::new();
+        let waits: Vec<_> = (0..20).map(|n| gate.fails(&network(n), "u", "old")).collect();
+        assert_eq!(waits, [0; 20]);
+    }
+
+    #[test]
+    fn nobody_can_slow_a_user_down_where_it_has_logged_in() {
+        let gate = Gate::new();
+        assert_eq!(gate.succeeds(HERE, "u"), 0);
+        for n in 0..20 {
+            gate.fails(&network(n), "u", &n.to_string());
+        }
+        assert_eq!((gate.succeeds(HERE, "u"), gate.fails(HERE, "u", "typo")), (0, 0));
+        assert_eq!(gate.fails(HERE, "u", "another"), 2, "its own failures count there too");
+        assert_eq!(gate.succeeds(HERE, "u"), 4);
+        // On a journey it is slow, once.
+        let elsewhere = network(100);
+        assert_eq!([gate.succeeds(&elsewhere, "u"), gate.succeeds(&elsewhere, "u")], [15, 0]);
+        assert_eq!(gate.fails(&network(101), "u", "x"), 15, "which helps nobody else");
+    }
+
+    #[test]
+    fn a_good_login_forgets_what_its_user_did_there_wherever_it_counts() {
+        let gate = Gate::new();
+        for n in 0..4 {
+            gate.fails(HERE, "u", &n.to_string());
+        }
+        assert_eq!(gate.fails(&network(1), "u", "x"), 2);
+        assert_eq!(gate.succeeds(HERE, "u"), 15);
+        assert_eq!(gate.fails(&network(2), "u", "y"), 0);
+    }
+
+    #[test]
+    fn names_that_are_made_up_push_out_nobody_who_is_being_guessed_at() {
+        let gate = Gate::new();
+        gate.succeeds(HERE, "home");
+        for n in 0..16 {
+            gate.fails(&network(n), "u", &n.to_string());
+            gate.fails(&network(n), "home", &n.to_string());
+        }
+        for n in 0..20_000 {
+            gate.fails(&network(200), &format!("x{n}"), "x");
+        }
+        assert_eq!(gate.succeeds(&network(100), "u"), 15);
+        assert_eq!(gate.fails(&network(101), "home", "x"), 15);
+        assert_eq!(gate.succeeds(HERE, "home"), 0);
     }
 
     #[test]
@@ -310,66 +313,46 @@ mod tests {
             gate.fails(HERE, "u", &n.to_string());
             gate.now += Duration::from_mins(3);
         }
-        gate.fails("198.51.100.1", "u", "x");
+        gate.fails("198.51.100.1", "w", "x");
         // The first is fifteen minutes old.
         gate.now += Duration::from_mins(3);
         assert_eq!(gate.fails(HERE, "v", "x"), 0);
         assert_eq!(gate.fails(HERE, "u", "0"), 8);
         gate.now += Duration::from_mins(15);
-        assert_eq!(gate.succeeds(HERE, "u"), 0);
-        assert_eq!(gate.networks(), 0, "and so are networks that are never seen again");
+        // Each login looks after the oldest of those that weigh alike.
+        assert_eq!([(); 2].map(|()| gate.succeeds(HERE, "u")), [0; 2]);
+        assert_eq!(gate.remembered(), (0, 0), "and so are networks and users that are never seen again");
     }
 
     #[test]
-    fn a_full_table_forgets_the_network_that_has_been_quiet_for_longest() {
-        let mut gate = Gate::new();
-        gate.table = Table::new(3 * (NETWORK_COST + FAILURE_COST) + 2 * FAILURE_COST);
-        for n in 0..3 {
-            gate.fails("10.0.0.1", "u", &n.to_string());
-        }
-        gate.fails("10.0.1.1", "u", "x");
-        gate.fails("10.0.2.1", "u", "x");
-        gate.fails("10.0.0.1", "u", "0");
-        gate.fails("10.0.3.1", "u", "x");
-        assert_eq!(gate.networks(), 3);
-        assert_eq!((gate.succeeds("10.0.1.1", "u"), gate.succeeds("10.0.0.1", "u")), (0, 8));
-    }
-
-    #[test]
-    fn neither_one_network_nor_many_take_more_than_their_room() {
+    fn neither_networks_nor_users_take_more_than_their_room() {
         let gate = Gate::new();
         for n in 0..10_000 {
             gate.fails(HERE, &n.to_string(), "x");
         }
-        assert_eq!(
-            gate.table.networks.lock().unwrap().by_prefix[&Prefix::of(HERE.parse().unwrap())].failures.len(),
-            MOST
-        );
         for n in 0..20_000_u32 {
-            gate.fails(&std::net::Ipv4Addr::from_bits(n << 8).to_string(), "u", "x");
+            gate.fails(&std::net::Ipv4Addr::from_bits(n << 8).to_string(), "u", &n.to_string());
         }
-        let networks = gate.table.networks.lock().unwrap();
-        assert!(
-            networks.bytes <= 1 << 20 && networks.by_prefix.len() > 4_000,
-            "{}",
-            networks.by_prefix.len()
-        );
-        assert_eq!(networks.by_age.len(), networks.by_prefix.len());
+        let memory = gate.table.memory.lock().unwrap();
+        let ((networks, most), (users, more)) = (memory.networks.size(), memory.users.size());
+        assert!(most <= 1 << 19 && networks > 2_000, "{networks} in {most} bytes");
+        assert!(more <= 1 << 18 && users > 900, "{users} in {more} bytes");
     }
 
     #[test]
     fn nothing_can_be_read_out_of_a_table() {
-        let gate = Gate::new();
-        gate.fails(HERE, "somebody", "hunter2");
-        let networks = gate.table.networks.lock().unwrap();
-        let attempt = networks.by_prefix.values().next().unwrap().failures[0].attempt;
-        let other = Gate::new();
-        let credentials = Credentials {
-            method: Method::Plain,
-            user: Bytes::from_static(b"somebody"),
-            password: Secret::from(&b"hunter2"[..]),
-        };
-        assert_ne!(other.table.attempt(&credentials), attempt, "keys differ from process to process");
-        assert_eq!(format!("{:?}", gate.table), "Table { size: 1048576, .. }");
+        let attempts = [Gate::new(), Gate::new()].map(|gate| {
+            let credentials = Credentials {
+                method: Method::Plain,
+                user: Bytes::from_static(b"somebody"),
+                password: Secret::from(&b"hunter2"[..]),
+            };
+            assert_eq!(format!("{:?}", gate.table), "Table { size: 1048576, .. }");
+            gate.table.attempt(Prefix::of(HERE.parse().unwrap()), &credentials)
+        });
+        let [one, other] = attempts;
+        assert_ne!(one.network, other.network, "keys differ from process to process");
+        assert_ne!(one.user, other.user);
+        assert_ne!(one.password, other.password);
     }
 }

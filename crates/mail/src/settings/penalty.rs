@@ -46,9 +46,11 @@ pub const PENALTY: &[Directive<PenaltyBlock>] = &[
             "off",
             "Holds answers to logins back, good and bad ones alike, where passwords are being guessed: for 2, 4, 8 \
              and then 15 seconds, by the different wrong passwords of the user that came from the same network \
-             (/24 of IPv4, /56 of IPv6) in the last 15 minutes; those of other users there count a quarter. The \
-             same wrong password counts once. A good login forgets the user's failures. A network is forgotten when \
-             the zone is full; without `zone=` it is one of 1m that all servers share. Not in the originals.",
+             (/24 of IPv4, /56 of IPv6) in the last 15 minutes; those of other users there count a quarter, and so \
+             do those of the user from everywhere, except in the last eight networks in which the user has logged \
+             in well within 30 days. The same wrong password counts once. A good login forgets the user's failures \
+             in its network. When the zone is full, networks and users with the fewest failures are forgotten \
+             first; without `zone=` it is one of 1m that all servers share. Not in the originals.",
         ),
         set,
     ),

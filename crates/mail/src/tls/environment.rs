@@ -59,6 +59,11 @@ impl Lasting {
         Self { keyring: Arc::new(keyring), ..Self::new() }
     }
 
+    /// What can be made before the first client comes, for servers that have been built.
+    pub fn begin(&self) {
+        self.keyring.begin(seconds(&*self.clock));
+    }
+
     /// Fresh keys and empty caches, by `clock`.
     pub fn with_clock(clock: Arc<dyn TimeProvider>) -> Self {
         Self { clock, keyring: Arc::new(Keyring::new()), caches: Arc::new(SessionCaches::default()) }
@@ -74,6 +79,15 @@ impl Default for Lasting {
 /// The time, seconds since 1970. A clock that fails is in the distant future, where nothing is valid any more.
 pub(super) fn seconds(clock: &dyn TimeProvider) -> u64 {
     clock.current_time().map_or(u64::MAX, |now| now.as_secs())
+}
+
+/// How far the clocks of machines with the same keys may be apart, seconds.
+pub(super) const SKEW: u64 = 60;
+
+/// Whether the time of `then` is yet to come. What was made then was made by a clock that was ahead, so that nothing says
+/// how old it is; it must not live until that time has come.
+pub(super) const fn is_to_come(then: u64, now: u64) -> bool {
+    then > now.saturating_add(SKEW)
 }
 
 /// Something made from settings.

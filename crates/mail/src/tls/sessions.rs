@@ -10,7 +10,7 @@ use rustls::server::StoresServerSessions;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
-use super::environment::seconds;
+use super::environment::{is_to_come, seconds};
 use super::mistake::Mistake;
 
 /// What a session costs beyond its own bytes, roughly.
@@ -161,8 +161,8 @@ impl StoresServerSessions for Sessions {
         let session = Zeroizing::new(session);
         let Some(key) = self.key(&id) else { return false };
         let now = seconds(&*self.clock);
-        let expires = now.saturating_add(self.timeout);
-        let put = |cache: &Arc<Cache>| cache.put(key.clone(), session.clone(), expires, now);
+        let life = Life { made: now, timeout: self.timeout };
+        let put = |cache: &Arc<Cache>| cache.put(key.clone(), session.clone(), life);
         self.caches.iter().filter(|cache| put(cache)).count() > 0
     }
 
@@ -216,8 +216,21 @@ struct Entries {
 
 struct Entry {
     session: Zeroizing<Vec<u8>>,
-    expires: u64,
+    life: Life,
     number: u64,
+}
+
+/// When a session may be taken up, seconds.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    made: u64,
+    timeout: u64,
+}
+
+impl Life {
+    fn is_over(self, now: u64) -> bool {
+        is_to_come(self.made, now) || now.saturating_sub(self.made) > self.timeout
+    }
 }
 
 impl Cache {
@@ -229,7 +242,7 @@ impl Cache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, key: Vec<u8>, session: Zeroizing<Vec<u8>>, expires: u64, now: u64) -> bool {
+    fn put(&self, key: Vec<u8>, session: Zeroizing<Vec<u8>>, life: Life) -> bool {
         let cost = cost(&key, &session);
         if cost > self.limits.bytes {
             return false;
@@ -238,17 +251,17 @@ impl Cache {
         entries.remove(&key);
         while entries.bytes.saturating_add(cost) > self.limits.bytes
             || entries.by_key.len() >= self.limits.sessions.max(1)
-            || entries.oldest().is_some_and(|entry| entry.expires < now)
+            || entries.oldest().is_some_and(|entry| entry.life.is_over(life.made))
         {
             entries.remove_oldest();
         }
-        entries.insert(key, session, expires);
+        entries.insert(key, session, life);
         true
     }
 
     fn get(&self, key: &[u8], now: u64) -> Option<Vec<u8>> {
         let mut entries = self.lock();
-        if entries.by_key.get(key)?.expires < now {
+        if entries.by_key.get(key)?.life.is_over(now) {
             entries.remove(key);
             return None;
         }
@@ -257,7 +270,7 @@ impl Cache {
 
     fn take(&self, key: &[u8], now: u64) -> Option<Vec<u8>> {
         let entry = self.lock().remove(key)?;
-        (entry.expires >= now).then(|| entry.session.to_vec())
+        (!entry.life.is_over(now)).then(|| entry.session.to_vec())
     }
 }
 
@@ -268,12 +281,12 @@ impl fmt::Debug for Cache {
 }
 
 impl Entries {
-    fn insert(&mut self, key: Vec<u8>, session: Zeroizing<Vec<u8>>, expires: u64) {
+    fn insert(&mut self, key: Vec<u8>, session: Zeroizing<Vec<u8>>, life: Life) {
         let number = self.next;
         self.next += 1;
         self.bytes += cost(&key, &session);
         self.by_age.insert(number, key.clone());
-        self.by_key.insert(key, Entry { session, expires, number });
+        self.by_key.insert(key, Entry { session, life, number });
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Entry> {
@@ -410,6 +423,19 @@ mod tests {
         clock.advance(301);
         cache.put(vec![2], vec![]);
         assert_eq!(cache.caches[0].lock().by_key.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_prolongs_no_session() {
+        let clock = Clock::default();
+        let sessions = sessions(&["builtin"], &SessionCaches::default(), "a", &clock);
+        clock.advance(1_000_000);
+        assert!([1, 2, 3].iter().all(|id| sessions.put(vec![*id], vec![*id])));
+        clock.put_back(1_000_000);
+        assert_eq!((sessions.get(&[1]), sessions.take(&[2])), (None, None));
+        sessions.put(vec![4], vec![4]);
+        assert_eq!(sessions.caches[0].lock().by_key.len(), 1, "they make room");
+        assert!(sessions.get(&[4]).is_some());
     }
 
     #[test]

@@ -174,6 +174,10 @@ impl Clock {
     pub(super) fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
+
+    pub(super) fn put_back(&self, seconds: u64) {
+        self.0.fetch_sub(seconds, Ordering::Relaxed);
+    }
 }
 
 impl TimeProvider for Clock {

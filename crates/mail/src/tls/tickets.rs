@@ -22,7 +22,7 @@ use rustls::server::ProducesTickets;
 use rustls::time_provider::TimeProvider;
 use zeroize::Zeroizing;
 
-use super::environment::seconds;
+use super::environment::{is_to_come, seconds};
 use super::mistake::Mistake;
 use super::sessions::Context;
 
@@ -34,8 +34,6 @@ const LONG_FILE: usize = 80;
 const SHORT_FILE: usize = 48;
 /// Longest life of a ticket that TLS 1.3 allows, seconds (RFC 8446, section 4.6.1).
 const LONGEST_LIFE: u64 = 7 * 24 * 60 * 60;
-/// How far the clocks of machines with the same keys may be apart, seconds.
-const SKEW: u64 = 60;
 
 /// One key, of a file or random.
 pub(super) struct TicketKey {
@@ -166,6 +164,14 @@ impl Keyring {
         ring.period = ring.period.max(timeout).max(1);
     }
 
+    /// Makes the first key, if there are to be tickets, so that its keeper has it before anybody is served.
+    pub(super) fn begin(&self, now: u64) {
+        if self.lock().period > 0 {
+            // Without one there are no tickets.
+            let _ = self.newest(now);
+        }
+    }
+
     fn newest(&self, now: u64) -> Option<Arc<TicketKey>> {
         let mut ring = self.lock();
         ring.forget(now);
@@ -205,10 +211,11 @@ impl fmt::Debug for Keyring {
 }
 
 impl Ring {
-    /// Drops keys under which no ticket can be alive.
+    /// Drops keys under which no ticket can be alive. A key that is yet to be made is of a clock that has been put back,
+    /// and would encrypt until the time comes.
     fn forget(&mut self, now: u64) {
         let life = self.period.saturating_mul(2);
-        self.keys.retain(|made| now.saturating_sub(made.at) <= life);
+        self.keys.retain(|made| !is_to_come(made.at, now) && now.saturating_sub(made.at) <= life);
     }
 }
 
@@ -280,7 +287,7 @@ impl ProducesTickets for Ticketer {
         let session = self.open(ticket, now)?;
         let (issued, plain) = session.split_first_chunk::<TIME>()?;
         let issued = u64::from_be_bytes(*issued);
-        let alive = issued <= now.saturating_add(SKEW) && now.saturating_sub(issued) <= self.timeout;
+        let alive = !is_to_come(issued, now) && now.saturating_sub(issued) <= self.timeout;
         alive.then(|| plain.to_vec())
     }
 }
@@ -288,6 +295,7 @@ impl ProducesTickets for Ticketer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::environment::SKEW;
     use crate::tls::testing::Clock;
 
     const TIMEOUT: Duration = Duration::from_mins(5);
@@ -436,6 +444,49 @@ mod tests {
         clock.advance(TIMEOUT.as_secs());
         let fourth = ticketer(vec![], &next_process(), "a", &clock);
         assert!(fourth.decrypt(&last).is_none() && fourth.decrypt(&new).is_some());
+    }
+
+    #[test]
+    fn the_first_key_is_kept_before_anybody_needs_it() {
+        let (told, clock) = (Arc::new(Mutex::new(0)), Clock::default());
+        let count = Arc::clone(&told);
+        let ring = Arc::new(Keyring::kept(&[], Box::new(move |_| *count.lock().unwrap() += 1)));
+        ring.begin(0);
+        assert_eq!(*told.lock().unwrap(), 0, "nobody makes tickets");
+        let ticketer = ticketer(vec![], &ring, "a", &clock);
+        let now = seconds(&clock);
+        ring.begin(now);
+        ring.begin(now);
+        assert!(ticketer.encrypt(b"s").is_some());
+        assert_eq!(*told.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_prolongs_nothing() {
+        const YEAR: u64 = 365 * 24 * 60 * 60;
+        let (clock, ring) = (Clock::default(), Arc::new(Keyring::new()));
+        let ticketer = ticketer(vec![], &ring, "a", &clock);
+        clock.advance(YEAR);
+        let ahead = ticketer.encrypt(b"s").expect("a ticket");
+        clock.put_back(YEAR);
+        assert!(ticketer.decrypt(&ahead).is_none());
+        let ticket = ticketer.encrypt(b"s").expect("a ticket");
+        assert_ne!(ticket[..NAME], ahead[..NAME], "that key would encrypt for a year");
+        clock.advance(TIMEOUT.as_secs() + 1);
+        let next = ticketer.encrypt(b"s").expect("a ticket");
+        assert_ne!(next[..NAME], ticket[..NAME], "keys are renewed as ever");
+        clock.advance(YEAR - TIMEOUT.as_secs());
+        assert!(ticketer.decrypt(&ahead).is_none(), "when its time comes its key is gone");
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_by_seconds_changes_nothing() {
+        let (clock, ring) = (Clock::default(), Arc::new(Keyring::new()));
+        let ticketer = ticketer(vec![], &ring, "a", &clock);
+        let ticket = ticketer.encrypt(b"s").expect("a ticket");
+        clock.put_back(SKEW);
+        assert!(ticketer.decrypt(&ticket).is_some());
+        assert_eq!(ticketer.encrypt(b"s").expect("a ticket")[..NAME], ticket[..NAME]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Back {
         let refusal = Line::Refusal { shown_from: 0 };
         match &self.state {
             // `* PREAUTH` would be somebody else's session, and is what attackers send.
-            State::Greeting(_) if starts_with(line, b"* OK") => Line::Awaited,
+            State::Greeting(_) if is_condition(line, b"* OK") => Line::Awaited,
             State::Greeting(_) => refusal,
             State::Starttls(_) if is_ok(line, STARTTLS_TAG) => Line::Awaited,
             State::Id(_) if is_reply(line, ID_TAG) => Line::Awaited,
@@ -292,13 +292,19 @@ impl Dialogue for Back {
 
 /// Whether `line` is the OK to the command of `tag`.
 fn is_ok(line: &[u8], tag: &[u8]) -> bool {
-    line.strip_prefix(tag).is_some_and(|rest| starts_with(rest, b" OK"))
+    line.strip_prefix(tag).is_some_and(|rest| is_condition(rest, b" OK"))
 }
 
 /// Whether `line` is any reply to the command of `tag` (RFC 9051, section 7.1).
 fn is_reply(line: &[u8], tag: &[u8]) -> bool {
     let conditions: [&[u8]; 3] = [b" OK", b" NO", b" BAD"];
-    line.strip_prefix(tag).is_some_and(|rest| conditions.iter().any(|it| starts_with(rest, it)))
+    line.strip_prefix(tag).is_some_and(|rest| conditions.iter().any(|it| is_condition(rest, it)))
+}
+
+/// Whether a line begins with this condition and not with a longer word. Behind it comes a space (RFC 9051, section 7.1);
+/// where nothing more is said some servers leave that out.
+fn is_condition(line: &[u8], condition: &[u8]) -> bool {
+    starts_with(line, condition) && matches!(&line[condition.len()..], [b' ', ..] | b"\r\n")
 }
 
 /// Where the line that begins at `from` ends, behind its CRLF. An LF alone does not end it, as in the originals.

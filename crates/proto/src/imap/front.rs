@@ -5,12 +5,13 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
 use super::command::{self, Command, Found, Look, Verb};
 use super::{Settings, Tag, reply};
 use crate::client::Client;
+use crate::line;
 use crate::sasl::{self, Exchange, Turn};
 use crate::{
     Credentials, Dialogue, Forwarded, Login, LoginAnswer, Method, Refusal, Salt, Secret, Violation, Want,
@@ -227,7 +228,7 @@ impl Front {
     }
 
     fn consume(&mut self, length: usize, input: &mut BytesMut) {
-        input.advance(length);
+        line::consume(input, length);
         self.progress = Progress::default();
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::client::Client;
 use crate::line::{self, Command, Frame, Malformed};
@@ -163,7 +163,7 @@ impl<S: Speech> LineFront<S> {
             }
             Frame::Line(length) => {
                 let next = self.line(waiting, &input[..length], output);
-                input.advance(length);
+                line::consume(input, length);
                 next
             }
         }

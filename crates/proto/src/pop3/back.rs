@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::back::{Reading, Snub, is_single_line};
+use crate::back::{Reading, Snub, is_go_ahead, is_single_line};
 use crate::line::write;
 use crate::{Action, Dialogue, Forwarded, Identity, Outcome, Protocol, Secret, Want};
 
@@ -106,7 +106,7 @@ impl Back {
     }
 
     fn secure(&mut self, identity: Identity, input: &mut BytesMut) -> Want<Outcome> {
-        if !input.starts_with(b"+OK") || !is_single_line(input) {
+        if !is_go_ahead(input, b"+OK") {
             return Want::Answer(Outcome::no_tls(input));
         }
         input.clear();
@@ -281,6 +281,8 @@ mod tests {
             securing().sends(reply).asks(no_tls(reply)).check();
             securing().trades("+OK\r\n", "STLS\r\n").sends(reply).asks(no_tls(reply)).check();
         }
+        // What the originals take for a yes elsewhere.
+        securing().trades("+OK\r\n", "STLS\r\n").sends("+OKAY\r\n").asks(no_tls("+OKAY\r\n")).check();
         let injected = "+OK begin\r\n+OK logged in\r\n";
         securing().sends(injected).asks(no_tls(injected)).check_uncut();
         securing().trades("+OK\r\n", "STLS\r\n").sends(injected).asks(no_tls(injected)).check_uncut();

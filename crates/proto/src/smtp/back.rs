@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::reply;
 use super::xclient::{self, Announced};
-use crate::back::{Reading, Snub, is_single_line};
+use crate::back::{Reading, Snub, is_go_ahead};
 use crate::forwarded::Fields;
 use crate::line::write;
 use crate::{Action, Dialogue, Envelope, Identity, Outcome, Protocol, Want, sasl};
@@ -207,7 +207,7 @@ impl State {
     /// Whether the reply begins with a code that lets the login go on. Any reply to RCPT is for the client.
     fn accepts(self, reply: &[u8]) -> bool {
         let codes: &[&[u8]] = match self {
-            Self::Starttls => return reply.starts_with(b"220") && is_single_line(reply),
+            Self::Starttls => return is_go_ahead(reply, b"220"),
             Self::Connect => &[b"220"],
             Self::Helo | Self::ClientHelo | Self::Mail => &[b"250"],
             Self::Xclient => &[b"220", b"250"],
@@ -361,6 +361,7 @@ mod tests {
         greeted().sends("502 no\r\n").asks(no_tls("502 no\r\n")).check();
         asked().sends("454 later\r\n").asks(no_tls("454 later\r\n")).check();
         asked().sends("235 in\r\n").asks(no_tls("235 in\r\n")).check();
+        asked().sends("2200 go\r\n").asks(no_tls("2200 go\r\n")).check();
         let injected = "220 go\r\n250 be\r\n";
         securing().sends(injected).asks(no_tls(injected)).check_uncut();
         let injected = "250-be\r\n250 STARTTLS\r\n220 go\r\n";

@@ -124,6 +124,23 @@ fn digests_are_of_the_right_length_or_none() {
         client.exchange(format!("{response}\r\n"), reply);
     }
     client.expect_end();
-    // One challenge for the whole session (I81).
+    // I79, I80; one challenge for the whole session (I81).
     assert!(challenges.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn what_is_no_text_waits_for_a_line_end() {
+    // The beginning of a TLS hello.
+    let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[0xa5; 64]].concat();
+    hold(Protocol::Imap, SETTINGS, [row("I19", &hello, "").then("\n", UNTAGGED)]);
+    hold(
+        Protocol::Pop3,
+        "max_errors 100;",
+        [row("I19, POP3", &hello, "").then("\n", "-ERR invalid command\r\n")],
+    );
+    hold(
+        Protocol::Smtp,
+        "max_errors 100;",
+        [row("S7", &hello, "").then("\n", "500 5.5.1 Invalid command\r\n")],
+    );
 }

@@ -81,6 +81,7 @@ fn relays(mail: &str, rcpt: &str, received: [&str; 2]) {
     }
 }
 
+// S28, S33, S34, S35, S38.
 #[test]
 fn an_envelope_goes_to_the_upstream_as_it_was_said() {
     for (mail, rcpt) in [

@@ -62,7 +62,7 @@ fn a_digest_can_be_refused_and_tried_again_and_needs_a_password_each_time() {
     }
 }
 
-// CVE-2025-53859, and what became of it: `Auth-Method: none` with the password of the attempt before.
+// CVE-2025-53859, and what became of it: `Auth-Method: none` with the password of the attempt before; S27.
 #[test]
 fn mail_without_a_login_says_nothing_of_the_login_that_failed_before() {
     let backend = Backend::start(Script::new().close());

@@ -30,12 +30,21 @@ const SHORTEST: usize =
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: OK\r\nAuth-Server: 127.1.1.1\r\nAuth-Port: 1\r\n\r"
         .len();
 
+/// Each of so many failures is told, once.
+#[track_caller]
+fn told(siege: &Siege, failures: usize) {
+    let is_told =
+        |line: &&str| line.contains("[error] ") && line.contains(" while in http auth state, client: ");
+    rig::eventually("each is told", || siege.stage.proxy.log().lines().filter(is_told).count() == failures);
+}
+
 #[test]
 fn an_auth_server_may_close_or_reset_at_every_byte_of_its_answer() {
     for ends in [Script::close, Script::reset] {
         let mut siege = judged("", move |number, good| ends(Script::new().say(&good[..number])));
         (0..SHORTEST).for_each(|number| fails(&siege, &format!("byte {number}")));
         assert_eq!(siege.stage.backend.connections(), 1, "nobody was let in by half an answer");
+        told(&siege, SHORTEST);
         siege.is_over();
     }
 }
@@ -46,8 +55,10 @@ fn headers_without_a_status_line_may_end_at_every_byte() {
         let (_, headers) = good.split_once("\r\n").unwrap_or_default();
         Script::new().say(&headers[..number]).close()
     });
-    (0..SHORTEST - "HTTP/1.1 200 OK\r\n".len()).for_each(|number| fails(&siege, &format!("byte {number}")));
+    let count = SHORTEST - "HTTP/1.1 200 OK\r\n".len();
+    (0..count).for_each(|number| fails(&siege, &format!("byte {number}")));
     assert_eq!(siege.stage.backend.connections(), 1, "nobody was let in by half an answer");
+    told(&siege, count);
     siege.is_over();
 }
 

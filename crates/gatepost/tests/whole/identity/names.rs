@@ -1,8 +1,8 @@
 //! DNS: names of SMTP clients, and the host names of auth servers and upstreams.
 
-use rig::DnsServer;
 use rig::auth_server::answer;
-use rig::dns::{A, AAAA, PTR, Reply};
+use rig::dns::{A, AAAA, PTR, Play, Reply};
+use rig::{DnsServer, eventually};
 
 use super::*;
 
@@ -180,4 +180,21 @@ fn the_resolver_finds_auth_servers_and_upstreams_too() {
     assert_eq!(value(&auth.request(0), "Client-IP"), "127.0.0.1");
     assert_eq!(dns.count("auth.example", A), 1);
     assert_eq!(dns.count("upstream.example", A), 1);
+}
+
+// S54.
+#[test]
+fn who_talks_while_its_name_is_looked_up_is_greeted_first_and_then_answered() {
+    let dns = DnsServer::start();
+    dns.on(ARPA, PTR, [Play::Hold(Reply::error(3))]);
+    let settings = format!("{TRUST} resolver {};", dns.addr());
+    let stage = behind_balancer(Protocol::Smtp, &settings, Script::new().close());
+    let mut client = headed(&stage, V1);
+    client.send("EHLO a\r\nNOOP\r\n");
+    eventually("the name is asked for", || dns.count(ARPA, PTR) == 1);
+    client.expect_nothing_unread();
+    dns.release()();
+    let replies =
+        "220 proxy.example ESMTP ready\r\n250-proxy.example\r\n250 AUTH PLAIN LOGIN\r\n250 2.0.0 OK\r\n";
+    client.expect(replies);
 }

@@ -181,3 +181,36 @@ fn an_answer_cannot_add_lines_to_what_the_client_hears() {
     let heard = client.rest();
     assert!(!heard[..heard.len() - 2].contains(&b'\r'), "{}", rig::show(&heard));
 }
+
+#[test]
+fn what_an_auth_server_says_unasked_answers_nobody() {
+    // Behind the answer in one piece, and while the connection is idle.
+    for later in [false, true] {
+        let backend = Backend::start(Protocol::Imap.backend().echo());
+        let (home, gate) = (backend.address(), Gate::shut());
+        let auth = AuthServer::start({
+            let gate = gate.clone();
+            move |request| match request.header("Auth-Pass").as_deref() {
+                Some("p") if later => allow(home).wait(&gate).chain(allow(home)),
+                Some("p") => {
+                    let one = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAuth-Status: OK\r\nAuth-Server: {}\r\nAuth-Port: {}\r\n\r\n",
+                        home.ip(),
+                        home.port()
+                    );
+                    Script::new().say(one.repeat(2))
+                }
+                _ => refuse("no"),
+            }
+        });
+        let stage = Stage::new(Protocol::Imap, "", auth, backend);
+        stage.logged_in().exchange("x\r\n", "x\r\n");
+        gate.open();
+        stage.auth.finished(0);
+        let mut client = stage.client();
+        client.send("a LOGIN u wrong\r\n");
+        assert_eq!(client.rest(), b"a NO no\r\n");
+        assert_eq!(stage.auth.request(1).connection, 1, "later: {later}");
+        assert_eq!(stage.backend.connections(), 1, "nobody else was let in");
+    }
+}

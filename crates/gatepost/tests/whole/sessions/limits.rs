@@ -8,6 +8,7 @@ fn nobody() -> AuthServer {
     AuthServer::always(Script::new().close())
 }
 
+// I90.
 #[test]
 fn the_last_allowed_error_closes() {
     let replies = ["* BAD invalid command\r\n", "-ERR invalid command\r\n", "500 5.5.1 Invalid command\r\n"];

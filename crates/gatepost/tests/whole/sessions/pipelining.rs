@@ -22,6 +22,7 @@ fn session(protocol: Protocol) -> (String, String, Script) {
     (said, heard, backend)
 }
 
+// P39, P40, S23.
 #[test]
 fn a_session_may_come_in_one_segment() {
     for protocol in Protocol::ALL {
@@ -45,6 +46,7 @@ fn a_session_may_come_in_one_segment_with_the_clients_end() {
     }
 }
 
+// P41.
 #[test]
 fn how_a_session_is_cut_changes_nothing() {
     for protocol in Protocol::ALL {
@@ -61,6 +63,7 @@ fn how_a_session_is_cut_changes_nothing() {
     }
 }
 
+// I84.
 #[test]
 fn everything_before_an_early_end_is_answered() {
     let stage = Stage::answering(Protocol::Imap, "", AuthServer::always(Script::new().close()));

@@ -82,8 +82,8 @@ fn time_goes_on_while_a_session_rests() {
     rests(&stage.proxy, 3);
     greeted.expect_end();
     proxied.expect_end();
-    for phase in ["proxying", "sending client greeting line"] {
-        stage.proxy.wait_for_log(&format!("client timed out (110: Connection timed out) while {phase}"));
+    for action in ["proxying", "sending client greeting line"] {
+        stage.proxy.wait_for_log(&format!("client timed out (110: Connection timed out) while {action}"));
     }
     rests(&stage.proxy, 0);
 }

@@ -115,6 +115,7 @@ fn a_delayed_greeting_comes_to_those_who_wait() {
     stage.client().exchange("QUIT\r\n", "221 2.0.0 Bye\r\n").expect_end();
 }
 
+// S52.
 #[test]
 fn whoever_talks_before_a_delayed_greeting_is_sent_away() {
     let stage = Stage::answering(Protocol::Smtp, "smtp_greeting_delay 1h;", nobody());
@@ -126,6 +127,7 @@ fn whoever_talks_before_a_delayed_greeting_is_sent_away() {
     );
 }
 
+// S53.
 #[test]
 fn whoever_leaves_before_a_delayed_greeting_is_forgotten() {
     let stage = Stage::answering(Protocol::Smtp, "smtp_greeting_delay 1h;", nobody());

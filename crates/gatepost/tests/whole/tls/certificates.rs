@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use jiff::Zoned;
+use jiff::civil::date;
 use rig::pki::{Identity, Key, Root};
 use rig::tool;
 
-use super::Secured;
+use super::resumption::running;
+use super::{NAME, Place, Secured, pair};
+use crate::clock::Clock;
 use crate::stage::Protocol;
 
 /// Clients with certificates of every kind.
@@ -175,7 +179,7 @@ for wire in both(context): wire.say(LOGIN, ASKED + LOGGED_IN)
         assert_eq!(header("Auth-SSL-Fingerprint"), fingerprint.replace(':', "").to_lowercase());
         let escaped = pem.replace("\r\n", "\n").replace('%', "%25").replace('\n', "%0A").replace(' ', "%20");
         assert_eq!(header("Auth-SSL-Cert"), escaped);
-        assert_eq!(header("Auth-SSL-Server-Name"), super::NAME);
+        assert_eq!(header("Auth-SSL-Server-Name"), NAME);
     }
 }
 
@@ -186,8 +190,30 @@ fn names_of_the_clients_authorities_are_told_where_they_shall_be() {
     for (directive, told) in [("ssl_client_certificate", true), ("ssl_trusted_certificate", false)] {
         let settings = format!("ssl_verify_client optional; {directive} {};", file.display());
         let secured = Secured::new(Protocol::Imap, &settings);
-        let said = secured.s_client(super::Place::Tls, &[], "a LOGOUT\r\n").succeeded().text();
+        let said = secured.s_client(Place::Tls, &[], "a LOGOUT\r\n").succeeded().text();
         assert_eq!(said.contains("CN = Clients' root"), told, "{said}");
         assert_eq!(said.contains("No client certificate CA names sent"), !told, "{said}");
+    }
+}
+
+#[test]
+fn certificates_are_valid_by_the_date_of_a_clock_that_jumps() {
+    let (clients, clock) = (Clients::new(), Clock::new());
+    let identity = clients.root.server(Key::Ec, &[NAME]);
+    let settings = format!("{} {}", pair(&identity), clients.settings("on"));
+    let main = "master_process off; sandbox off; worker_rlimit_core 0;";
+    let secured = running(&clock.program(), main, &clients.root, &settings);
+    let [certificate, key] = [clients.expired.certificate(), clients.expired.key()];
+    let [certificate, key] = [&certificate, &key].map(|file| file.to_str().expect("a plain name"));
+    let (then, today) = (date(2020, 7, 1), Zoned::now().date());
+    let while_valid = today.until(then).expect("it is not that far away").get_days();
+    for (days, expected) in [
+        (0, refusals(Protocol::Imap)[0]),
+        (while_valid, Protocol::Imap.greeting()),
+        (0, refusals(Protocol::Imap)[0]),
+    ] {
+        clock.jump(days);
+        let said = secured.s_client(Place::Tls, &["-cert", certificate, "-key", key], "a LOGOUT\r\n").text();
+        assert!(said.contains(expected.trim_end()), "{days}: not {expected}\n{said}");
     }
 }

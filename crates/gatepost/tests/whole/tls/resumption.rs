@@ -3,9 +3,10 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rig::pki::{Key, Root};
-use rig::{AuthServer, Backend, Proxy, auth_server, eventually};
+use rig::{AuthServer, Backend, Program, Proxy, auth_server, eventually};
 
 use super::{Place, Secured, pair};
+use crate::clock::{Clock, YEAR};
 use crate::stage::{Protocol, Stage, gatepost};
 
 /// The ways to keep a session: directives, and the version that openssl is to speak.
@@ -116,16 +117,54 @@ fn kill_worker(secured: &Secured, deaths: usize) {
 /// A proxy that is one process, or a master and its worker.
 #[track_caller]
 fn under(master: &str, root: &Root, settings: &str) -> Secured {
+    running(&gatepost(), &format!("master_process {master};"), root, settings)
+}
+
+/// The same by this program, with these directives of the main context.
+#[track_caller]
+pub(super) fn running(program: &Program, main: &str, root: &Root, settings: &str) -> Secured {
     let protocol = Protocol::Imap;
     let backend = Backend::start(protocol.backend());
     let auth = AuthServer::always(auth_server::allow(backend.address()));
     let configuration = format!(
-        "user root; daemon off; master_process {master}; events {{}}
+        "user root; daemon off; {main} events {{}}
          mail {{ auth_http {}; server {{ listen @proxy; listen @tls ssl; protocol imap; {settings} }} }}",
         auth.address()
     );
-    let proxy = Proxy::start_whole(&gatepost(), &configuration);
+    let proxy = Proxy::start_whole(program, &configuration);
     Secured { stage: Stage { protocol, proxy, auth, backend }, root: root.certificate(), _own: None }
+}
+
+/// Connects with the session in `file`, if it has to be `"Reused"` or `"New"`, and leaves the one that it gets then there.
+#[track_caller]
+fn connects(secured: &Secured, version: &str, file: &str, expected: Option<&str>) {
+    let session = if expected.is_some() { vec!["-sess_in", file] } else { Vec::new() };
+    let arguments = [&[version, "-sess_out", file][..], &session].concat();
+    let said = secured.s_client(Place::Tls, &arguments, "a NOOP\r\nb LOGOUT\r\n").succeeded().text();
+    let expected = format!("\n{}, TLSv1.", expected.unwrap_or("New"));
+    assert!(said.contains(&expected), "{version}: not {expected}\n{said}");
+}
+
+#[test]
+fn sessions_are_as_old_as_they_seem_by_a_clock_that_jumps() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = Root::new(Key::Ec, "Test root");
+    let identity = root.server(Key::Ec, &[super::NAME]);
+    for (number, (settings, version)) in WAYS.into_iter().enumerate() {
+        let clock = Clock::new();
+        let main = "master_process off; sandbox off; worker_rlimit_core 0;";
+        let settings = format!("{} {settings}", pair(&identity));
+        let secured = running(&clock.program(), main, &root, &settings);
+        let file = directory.path().join(number.to_string());
+        let file = file.to_str().expect("a plain name");
+        connects(&secured, version, file, None);
+        // Too old, from the future, from the future once more: each time there is a new one, which is good.
+        for days in [YEAR, 0, -YEAR] {
+            clock.jump(days);
+            connects(&secured, version, file, Some("New"));
+            connects(&secured, version, file, Some("Reused"));
+        }
+    }
 }
 
 /// Gets sessions at one server and shows them to it and to another; prints whether they took them up and what they say first.

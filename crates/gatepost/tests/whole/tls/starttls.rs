@@ -1,5 +1,7 @@
 //! STARTTLS and STLS: what is offered, what is allowed before and after, what is forgotten.
 
+use rig::Script;
+
 use super::{Place, Secured};
 use crate::stage::Protocol;
 
@@ -115,6 +117,7 @@ const MECHANISMS: &str = "imap_auth plain login cram-md5 external xoauth2 oauthb
     pop3_auth plain apop cram-md5 external xoauth2 oauthbearer;
     smtp_auth plain login cram-md5 external xoauth2 oauthbearer;";
 
+// P63, S65.
 #[test]
 fn where_tls_is_demanded_nobody_logs_in_before_it() {
     let program = r#"
@@ -134,6 +137,7 @@ wire.say(LOGIN, ASKED.replace(b"AUTH PLAIN LOGIN", b"AUTH PLAIN LOGIN CRAM-MD5 E
     }
 }
 
+// P58, S63.
 #[test]
 fn there_is_no_tls_inside_tls() {
     let program = r"
@@ -153,7 +157,7 @@ fn where_it_is_off_tls_does_not_begin() {
     }
 }
 
-// The NO STARTTLS attacks, from the client's side.
+// The NO STARTTLS attacks, from the client's side; P59, P60, S60.
 #[test]
 fn what_came_in_clear_behind_the_command_is_never_answered() {
     let program = r"
@@ -171,6 +175,7 @@ for injected in NOOP, LOGIN, NOOP + LOGIN, NOOP[:3]:
     }
 }
 
+// P61, S64.
 #[test]
 fn a_client_that_goes_on_in_clear_is_closed_without_an_answer() {
     let program = "
@@ -206,6 +211,7 @@ wire.say(STARTTLS, GO).secure().say(NOOP, NOOP_OK)
     }
 }
 
+// S61.
 #[test]
 fn smtp_forgets_the_client_s_name_and_envelope() {
     let program = r#"
@@ -228,6 +234,7 @@ wire.say(b"RCPT TO:<d@x>\r\n", b"250 to d\r\n")
     assert_eq!(told, ["", "MAIL FROM:<c@x>", "RCPT TO:<d@x>"]);
 }
 
+// P37, P62.
 #[test]
 fn pop3_keeps_the_salt_of_the_greeting() {
     let program = r#"
@@ -267,4 +274,21 @@ fn clients_of_openssl_begin_tls() {
         let said = ran.text();
         assert!(said.ends_with(&format!("{}bye\r\n", protocol.logged_in())), "{said}");
     }
+}
+
+// S62.
+#[test]
+fn an_upstream_does_not_hear_what_the_client_called_itself_before_tls() {
+    let program = r#"
+wire = Wire().expect(GREETING)
+wire.say(b"EHLO before\r\n", b"250-proxy.example\r\n250-AUTH PLAIN LOGIN\r\n250 STARTTLS\r\n")
+wire.say(STARTTLS, GO).secure().say(b"AUTH PLAIN AHUAcA==\r\n", b"235 2.0.0 OK\r\n")
+wire.say(b"QUIT\r\n", b"221 bye\r\n")
+"#;
+    let script = Script::new()
+        .say("220 smtp ready\r\n")
+        .answer("EHLO proxy.example\r\n", "250-backend\r\n250 XCLIENT NAME ADDR LOGIN\r\n")
+        .answer("XCLIENT ADDR=127.0.0.1 LOGIN=u NAME=[UNAVAILABLE]\r\n", "220 trusted\r\n")
+        .answer("QUIT\r\n", "221 bye\r\n");
+    Secured::playing(Protocol::Smtp, "xclient on;", script).talk(program, &[]).succeeded();
 }

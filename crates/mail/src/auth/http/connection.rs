@@ -10,10 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use proto::Secret;
+use proto::{Secret, wipe};
 use tokio::io::AsyncWrite as _;
 use tokio::time;
-use zeroize::Zeroize as _;
 
 use super::body::{Body, Progress};
 use super::head::{self, Flaw, Parsed};
@@ -42,6 +41,17 @@ impl Connection {
         matches!(self.link.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// The same; as long as it is, the task is woken when it may not be any more.
+    pub(super) fn stays_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            match self.link.poll_readable(cx) {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(())) if self.is_quiet() => {}
+                Poll::Ready(_) => return false,
+            }
+        }
+    }
+
     /// Sends `request`, a complete head, and waits for the head of the answer; headers that are `noted` are kept. After
     /// an error the connection is of no more use.
     pub(super) async fn exchange(&mut self, request: Secret, noted: &[Box<str>]) -> Result<Reply, Broken> {
@@ -61,12 +71,12 @@ impl Connection {
         loop {
             // This flushes too.
             let read = match ready!(self.link.poll_readable(cx)) {
-                Ok(()) => self.link.try_read(self.inbox.room()),
+                Ok(()) => self.read(),
                 Err(error) => Err(error),
             };
             match read {
-                Ok(0) => return Poll::Ready(Err(self.cut_off(request, Cause::Closed))),
-                Ok(n) => match self.inbox.add(n) {
+                Ok(None) => return Poll::Ready(Err(self.cut_off(request, Cause::Closed))),
+                Ok(Some(state)) => match state {
                     State::Whole => return Poll::Ready(Ok(())),
                     State::TooLarge => return Poll::Ready(Err(Broken::TooLarge)),
                     State::Silent | State::Part if head::is_hopeless(self.inbox.head()) => {
@@ -78,6 +88,18 @@ impl Connection {
                 Err(e) => return Poll::Ready(Err(self.cut_off(request, e.into()))),
             }
         }
+    }
+
+    /// Reads what is there, and says how far the answer has come; `None` is the end.
+    fn read(&mut self) -> io::Result<Option<State>> {
+        let Self { link, inbox } = self;
+        scratch::lend(|buffer| {
+            let room = inbox.room().min(buffer.len());
+            let n = link.try_read(&mut buffer[..room])?;
+            let state = inbox.add(&buffer[..n]);
+            wipe(&mut buffer[..n]);
+            Ok((n > 0).then_some(state))
+        })
     }
 
     fn reply(&self, request: &Request, noted: &[Box<str>]) -> Result<Reply, Broken> {
@@ -122,7 +144,7 @@ impl Connection {
                 let n = self.link.try_read(buffer)?;
                 // An end is no progress.
                 let progress = if n == 0 { Progress::Spoiled } else { body.take(&buffer[..n]) };
-                buffer[..n].zeroize();
+                wipe(&mut buffer[..n]);
                 Ok(progress)
             });
             match progress {

@@ -3,9 +3,10 @@
 //! No I/O: [`Connection`](super::connection::Connection) reads into it. How the bytes arrive changes nothing.
 
 use memchr::memchr;
-use zeroize::{Zeroize as _, Zeroizing};
+use proto::wipe;
 
 use super::head;
+use crate::wiped::{self, Wiped};
 
 /// Most bytes of an answer's head, status line and blank line included (the originals have 1024).
 pub(super) const HEAD_LIMIT: usize = 16 * 1024;
@@ -16,21 +17,13 @@ pub(super) const LINE_LIMIT: usize = 100;
 /// Most empty lines and informational answers before an answer.
 const SKIP_LIMIT: usize = 100;
 
-/// Room for the answers of usual servers.
-const USUAL: usize = 2048;
-
-/// Room for any head, and for one byte more that shows that it is too large.
+/// Any head, and one byte more that shows that it is too large.
 const LARGEST: usize = HEAD_LIMIT + 1;
 
-/// The answer that is being read.
-///
-/// It may carry a password: what was read is wiped when it is [cleared](Self::clear), or moved to a larger place, and
-/// everything when it is dropped.
+/// The answer that is being read. It may carry a password. Between answers it holds no buffer.
 #[derive(Default)]
 pub(super) struct Inbox {
-    bytes: Zeroizing<Vec<u8>>,
-    /// How many of them were read.
-    filled: usize,
+    bytes: Wiped,
     /// Where the first line starts that is not whole, as far as is known.
     line: usize,
     lines: usize,
@@ -53,26 +46,20 @@ pub(super) enum State {
 }
 
 impl Inbox {
-    /// Room to read into. There is some, unless there is more than a head.
-    pub(super) fn room(&mut self) -> &mut [u8] {
-        let size = self.bytes.len();
-        if self.filled == size && size < LARGEST {
-            let mut larger = Zeroizing::new(vec![0; if size == 0 { USUAL } else { LARGEST }]);
-            larger[..size].copy_from_slice(&self.bytes);
-            self.bytes = larger;
-        }
-        &mut self.bytes[self.filled..]
+    /// How many bytes it takes at most. Some, unless there is more than a head.
+    pub(super) fn room(&self) -> usize {
+        LARGEST - self.bytes.len()
     }
 
-    /// Takes note of `count` more bytes in what was the [room](Self::room).
-    pub(super) fn add(&mut self, count: usize) -> State {
-        self.filled += count;
-        if self.state == State::Silent && count > 0 {
+    /// Takes `bytes`, no more than there is [room](Self::room) for.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> State {
+        wiped::append(&mut self.bytes, bytes);
+        if self.state == State::Silent && !bytes.is_empty() {
             self.state = State::Part;
         }
         while self.state == State::Part {
-            let Some(end) = memchr(b'\n', &self.bytes[self.line..self.filled]) else {
-                if self.filled > HEAD_LIMIT {
+            let Some(end) = memchr(b'\n', &self.bytes[self.line..]) else {
+                if self.bytes.len() > HEAD_LIMIT {
                     self.state = State::TooLarge;
                 }
                 break;
@@ -89,18 +76,17 @@ impl Inbox {
 
     /// What there is of the head: all of it, if it is [whole](State::Whole).
     pub(super) fn head(&self) -> &[u8] {
-        &self.bytes[..if self.state == State::Whole { self.line } else { self.filled }]
+        &self.bytes[..if self.state == State::Whole { self.line } else { self.bytes.len() }]
     }
 
     /// What came behind a whole head.
     pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.line..self.filled]
+        &self.bytes[self.line..]
     }
 
-    /// Wipes what was read.
+    /// Forgets what was read.
     pub(super) fn clear(&mut self) {
-        self.bytes[..self.filled].zeroize();
-        *self = Self { bytes: std::mem::take(&mut self.bytes), ..Self::default() };
+        *self = Self::default();
     }
 
     fn end_line(&mut self, end: usize) {
@@ -127,10 +113,10 @@ impl Inbox {
     }
 
     fn skip(&mut self) {
-        let left = self.filled - self.line;
-        self.bytes.copy_within(self.line..self.filled, 0);
-        self.bytes[left..self.filled].zeroize();
-        self.filled = left;
+        let (line, left) = (self.line, self.bytes.len() - self.line);
+        self.bytes.copy_within(line.., 0);
+        wipe(&mut self.bytes[left..]);
+        self.bytes.truncate(left);
         self.line = 0;
         self.lines = 0;
         self.skipped += 1;
@@ -145,10 +131,8 @@ mod tests {
         let mut inbox = Inbox::default();
         for mut piece in pieces.iter().copied() {
             while !piece.is_empty() && inbox.state != State::TooLarge {
-                let room = inbox.room();
-                let n = room.len().min(piece.len());
-                room[..n].copy_from_slice(&piece[..n]);
-                inbox.add(n);
+                let n = inbox.room().min(piece.len());
+                inbox.add(&piece[..n]);
                 piece = &piece[n..];
                 if inbox.state == State::Whole {
                     break;
@@ -232,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_wiped() {
+    fn nothing_is_kept_of_an_answer() {
         let mut inbox = read(&[b"HTTP/1.1 100 Continue\r\nAuth-Pass: x\r\n\r\nA: b\r\n\r\nrest"]);
         inbox.clear();
         assert_eq!((inbox.state, inbox.head().len(), inbox.rest().len()), (State::Silent, 0, 0));
-        assert!(inbox.bytes.len() == USUAL && inbox.bytes.iter().all(|&byte| byte == 0));
+        assert_eq!(inbox.bytes.capacity(), 0);
     }
 }

@@ -100,7 +100,7 @@ impl Server {
                 result => return result.map_err(|broken| self.failure(broken)),
             }
         }
-        let connection = self.connect(resolver, deadline).await?;
+        let connection = Box::pin(self.connect(resolver, deadline)).await?;
         self.ask_over(connection, headers).await.map_err(|broken| self.failure(broken))
     }
 

@@ -147,7 +147,15 @@ fn without_tls_nothing_is_said_and_nothing_is_passed_on() {
         securing().sends(injected).asks(no_tls(injected)).check_uncut();
     }
     let asked = || securing().trades("* OK\r\n", "TLS STARTTLS\r\n");
-    for reply in ["TLS NO\r\n", "TLS BAD unknown\r\n", "a OK in\r\n", "* BYE\r\n", "* PREAUTH\r\n", "+\r\n"] {
+    for reply in [
+        "TLS NO\r\n",
+        "TLS OKAY\r\n",
+        "TLS BAD unknown\r\n",
+        "a OK in\r\n",
+        "* BYE\r\n",
+        "* PREAUTH\r\n",
+        "+\r\n",
+    ] {
         asked().sends(reply).asks(no_tls(reply)).check();
     }
     for injected in ["TLS OK\r\na OK in\r\n", "TLS OK\r\n* CAPABILITY AUTH=PLAIN\r\n", "TLS OK\r\n+"] {
@@ -169,7 +177,9 @@ fn untagged_lines_are_passed_over_wherever_they_come() {
 
 #[test]
 fn other_greetings_are_refused() {
-    for greeting in ["* BYE no\r\n", "* PREAUTH hi\r\n", "+OK POP3\r\n", "220 smtp\r\n", "\r\n", "*\r\n"] {
+    for greeting in
+        ["* BYE no\r\n", "* PREAUTH hi\r\n", "* OKAY\r\n", "+OK POP3\r\n", "220 smtp\r\n", "\r\n", "*\r\n"]
+    {
         session().sends(greeting).asks(refused(greeting, greeting)).check();
     }
 }
@@ -184,6 +194,8 @@ fn refusals_are_passed_on_whole_and_logged_from_where_they_matter() {
         ("zz OK done\r\n", "zz"),
         ("A OK done\r\n", "A "),
         ("aOK done\r\n", "aOK"),
+        ("a OKAY\r\n", "OKAY"),
+        ("a OK\rx\r\n", "OK\rx"),
         ("+ more\r\n", "+"),
         ("* x\r\n* BYE out\r\n", "* BYE"),
         ("* bad tag\r\n", "* bad"),
