@@ -123,7 +123,8 @@ pub(crate) struct Opened {
     pub(crate) logs: Logs,
 }
 
-/// Why a bundle cannot be opened. None of these can happen if both processes run the same program.
+/// Why a bundle cannot be opened. But for the descriptors none of these can happen if both processes run the same
+/// program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
     /// The worker does not understand the configuration.
@@ -132,6 +133,9 @@ pub(crate) enum BundleError {
     /// Something is missing.
     #[error("the bundle does not fit its configuration")]
     Misfit,
+    /// This process has as many as it may have.
+    #[error("the master's descriptors did not arrive: too many are open")]
+    NoDescriptors,
     /// A socket cannot be used.
     #[error("a listening socket cannot be used: {0}")]
     Socket(#[from] io::Error),
@@ -241,8 +245,11 @@ fn adopt(
     counts: &[usize],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> Result<Vec<Bound>, BundleError> {
-    if listens.len() != counts.len() || descriptors.len() < counts.iter().sum() {
+    if listens.len() != counts.len() {
         return Err(BundleError::Misfit);
+    }
+    if descriptors.len() < counts.iter().sum() {
+        return Err(BundleError::NoDescriptors);
     }
     let adopt = |(listen, count): (&Listen, &usize)| {
         let sockets = descriptors.drain(..*count).map(Into::into).collect();
@@ -257,7 +264,10 @@ pub(crate) fn take_logs(
     descriptors: impl IntoIterator<Item = OwnedFd, IntoIter: ExactSizeIterator>,
 ) -> Result<BTreeMap<PathBuf, File>, BundleError> {
     let descriptors = descriptors.into_iter();
-    if paths.len() != descriptors.len() {
+    if descriptors.len() < paths.len() {
+        return Err(BundleError::NoDescriptors);
+    }
+    if descriptors.len() > paths.len() {
         return Err(BundleError::Misfit);
     }
     Ok(paths.into_iter().map(PathBuf::from).zip(descriptors.map(File::from)).collect())

@@ -2,9 +2,9 @@
 //!
 //! A frame is the length of the message and the number of its descriptors, four bytes each, little-endian; then the
 //! message. Descriptors ride on the frame's first byte, as many as the system takes; each further lot of them rides
-//! on a byte of its own behind the message.
+//! on a byte of its own behind the message. A process that has no room for them gets the message without.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 const LOT: usize = 200;
 
 /// Most descriptors in one frame.
-const MOST_DESCRIPTORS: usize = 64 * 1024;
+pub(crate) const MOST_DESCRIPTORS: usize = 64 * 1024;
 
 /// Bytes in front of each message.
 const HEAD: usize = 8;
@@ -50,11 +50,11 @@ pub(crate) fn pair() -> io::Result<(StdUnixStream, StdUnixStream)> {
 }
 
 /// The two directions of one end; to be called on the runtime that uses them. Messages received are at most `limit`
-/// bytes long.
-pub(crate) fn split(end: StdUnixStream, limit: usize) -> io::Result<(Sender, Receiver)> {
+/// bytes long, and come with at most so many descriptors.
+pub(crate) fn split(end: StdUnixStream, limit: usize, most: usize) -> io::Result<(Sender, Receiver)> {
     end.set_nonblocking(true)?;
     let stream = Arc::new(UnixStream::from_std(end)?);
-    let receiver = Receiver { stream: Arc::clone(&stream), limit, descriptors: VecDeque::new() };
+    let receiver = Receiver { stream: Arc::clone(&stream), limit, most, descriptors: Vec::new() };
     Ok((Sender { stream }, receiver))
 }
 
@@ -69,8 +69,9 @@ pub(crate) struct Sender {
 pub(crate) struct Receiver {
     stream: Arc<UnixStream>,
     limit: usize,
+    most: usize,
     /// Those that have come with bytes of a frame that is not yet complete.
-    descriptors: VecDeque<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 impl Sender {
@@ -127,6 +128,8 @@ fn frame(message: &impl Serialize, descriptors: usize) -> Result<Zeroizing<Vec<u
 
 impl Receiver {
     /// The next message with its descriptors; `None` when the other process is gone.
+    ///
+    /// All of its descriptors are there or, if this process may not have that many, none.
     pub(crate) async fn receive<M: DeserializeOwned>(
         &mut self,
     ) -> Result<Option<(M, Vec<OwnedFd>)>, ChannelError> {
@@ -138,7 +141,7 @@ impl Receiver {
             let word = word.try_into().expect("four bytes");
             usize::try_from(u32::from_le_bytes(word)).unwrap_or(usize::MAX)
         });
-        if length > self.limit || descriptors > MOST_DESCRIPTORS {
+        if length > self.limit || descriptors > self.most {
             return Err(ChannelError::TooLarge);
         }
         let mut message = Zeroizing::new(vec![0; length]);
@@ -146,11 +149,13 @@ impl Receiver {
         for _ in 1..descriptors.div_ceil(LOT) {
             self.whole(&mut [0]).await?;
         }
-        if self.descriptors.len() < descriptors {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        let mut received = std::mem::take(&mut self.descriptors);
+        match received.len().cmp(&descriptors) {
+            Ordering::Less => received.clear(),
+            Ordering::Equal => {}
+            Ordering::Greater => return Err(ChannelError::TooLarge),
         }
-        let message = postcard::from_bytes(&message)?;
-        Ok(Some((message, self.descriptors.drain(..descriptors).collect())))
+        Ok(Some((postcard::from_bytes(&message)?, received)))
     }
 
     async fn whole(&mut self, buffer: &mut [u8]) -> io::Result<()> {
@@ -175,7 +180,7 @@ impl Receiver {
     }
 
     async fn receive_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let descriptors = &mut self.descriptors;
+        let (descriptors, most) = (&mut self.descriptors, self.most);
         let receive = || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LOT))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -189,6 +194,10 @@ impl Receiver {
                 if let RecvAncillaryMessage::ScmRights(received) = message {
                     descriptors.extend(received);
                 }
+            }
+            // Whoever sends more than it may could use up all that this process may have.
+            if descriptors.len() > most {
+                return Err(io::ErrorKind::InvalidData.into());
             }
             Ok(got.bytes)
         };
@@ -209,8 +218,8 @@ mod tests {
 
     fn channel(limit: usize) -> (Sender, Receiver) {
         let (one, other) = pair().unwrap();
-        let (sender, _) = split(one, limit).unwrap();
-        let (_, receiver) = split(other, limit).unwrap();
+        let (sender, _) = split(one, limit, MOST_DESCRIPTORS).unwrap();
+        let (_, receiver) = split(other, limit, MOST_DESCRIPTORS).unwrap();
         (sender, receiver)
     }
 
@@ -260,9 +269,30 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_dies_in_the_middle_of_a_message_is_an_error() {
         let (one, other) = pair().unwrap();
-        let (_, mut receiver) = split(other, 100).unwrap();
+        let (_, mut receiver) = split(other, 100, 0).unwrap();
         (&one).write_all(&[50, 0, 0, 0, 0, 0, 0, 0, 1]).unwrap();
         drop(one);
         assert!(matches!(receiver.receive::<String>().await, Err(ChannelError::Io(_))));
+    }
+
+    #[tokio::test]
+    async fn descriptors_that_nobody_wants_are_not_kept() {
+        let file = tempfile::tempfile().unwrap();
+        let kept = |receiver: &Receiver| receiver.descriptors.len();
+        // As announced, and without a word of them.
+        for announced in [1, 0] {
+            let (one, other) = pair().unwrap();
+            let (sender, _) = split(one, 100, 0).unwrap();
+            let (_, mut receiver) = split(other, 100, 0).unwrap();
+            let frame = frame(&"x", announced).unwrap();
+            sender.send_lot(&frame, &[file.as_fd()]).await.unwrap();
+            assert!(receiver.receive::<String>().await.is_err() && kept(&receiver) <= 1, "{announced}");
+        }
+        let (mut sender, mut receiver) = channel(100);
+        let silent = frame(&"x", 0).unwrap();
+        sender.send_lot(&silent, &[file.as_fd()]).await.unwrap();
+        sender.send(&"y", &[]).await.unwrap();
+        assert!(matches!(receiver.receive::<String>().await, Err(ChannelError::TooLarge)));
+        assert_eq!(kept(&receiver), 0);
     }
 }

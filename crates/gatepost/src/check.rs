@@ -88,7 +88,7 @@ fn touch(path: &Path) -> io::Result<()> {
 }
 
 fn rehearse_listen(listen: &Listen) -> Result<(), StartError> {
-    match Bound::open(Arc::new(listen.clone()), 1) {
+    match Bound::open(Arc::new(alone(listen)), 1) {
         Ok(_) => {
             if let Endpoint::Unix(path) = &listen.endpoint {
                 // It was not there a moment ago, or binding would have failed.
@@ -101,6 +101,14 @@ fn rehearse_listen(listen: &Listen) -> Result<(), StartError> {
     }
 }
 
+/// `listen` for a socket that is beside no other: one beside those of a running program would be given some of its
+/// clients, and end them.
+fn alone(listen: &Listen) -> Listen {
+    let mut alone = listen.clone();
+    alone.options.reuseport = false;
+    alone
+}
+
 /// All files of the configuration, each behind a comment with its name (`-T`).
 fn dump(sources: &Sources, out: &mut impl Write) -> io::Result<()> {
     for source in sources.files() {
@@ -109,4 +117,28 @@ fn dump(sources: &Sources, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use mail::settings::Door;
+    use mail::settings::listen::SocketOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_rehearsal_takes_no_client_away() {
+        let listen = |endpoint| {
+            let options = SocketOptions { reuseport: true, ..SocketOptions::default() };
+            let door = Door { server: 0, ssl: false, proxy_protocol: false };
+            Listen { endpoint, door, exact: Vec::new(), options }
+        };
+        let any = listen(Endpoint::Tcp("127.0.0.1:0".parse().unwrap()));
+        let running = Bound::open(Arc::new(any), 1).unwrap();
+        let same = listen(running.local_addr().unwrap());
+        assert!(Bound::open(Arc::new(same.clone()), 1).is_ok(), "so another thread has its own");
+        let error = Bound::open(Arc::new(alone(&same)), 1).unwrap_err();
+        assert_eq!(error.source.raw_os_error(), Some(Errno::EADDRINUSE as i32));
+        assert!(rehearse_listen(&same).is_ok());
+    }
 }

@@ -15,7 +15,8 @@ use mail::address::Endpoint;
 use mail::log::{Bucket, Complaints, Log, Output, Sink, Syslog, SyslogError, Target};
 use mail::settings::ErrorLog;
 use mail::settings::log::{Destination, Level};
-use nix::unistd::{Uid, fchown};
+use nix::unistd::{Uid, dup2_stderr, fchown};
+use rustix::fs::fstat;
 
 /// How long the end of the program waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(crate) struct Logs {
     sinks: HashMap<Destination, Arc<Sink>>,
+    /// Those of the configuration before, while this one is being opened.
+    before: HashMap<Destination, Arc<Sink>>,
     /// Every `error_log` has one limit, however many servers inherit it.
     buckets: HashMap<ErrorLog, Arc<Bucket>>,
     complaints: Complaints,
@@ -100,6 +103,20 @@ impl Logs {
         logs
     }
 
+    /// Writes where `before` does as that does: its sessions go on with it, and must not be left behind when files are
+    /// reopened. A syslog server has nothing to reopen, and complains to a log of its own configuration.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        let sinks = before.sinks.iter().map(|(destination, sink)| (destination.clone(), Arc::clone(sink)));
+        self.before =
+            sinks.filter(|(destination, _)| !matches!(destination, Destination::Syslog(_))).collect();
+        self
+    }
+
+    /// All are open.
+    pub(crate) fn settle(&mut self) {
+        self.before = HashMap::new();
+    }
+
     /// All files, to be given to another process.
     pub(crate) fn files(&self) -> &BTreeMap<PathBuf, File> {
         &self.files
@@ -116,6 +133,10 @@ impl Logs {
     pub(crate) fn renew(&mut self, path: PathBuf, file: File) -> Result<(), OpenError> {
         if let Some(sink) = self.sinks.get(&Destination::File(path.clone())) {
             sink.replace(copy(&path, &file)?);
+        }
+        if let Some(before) = self.files.get(&path) {
+            // A process that says less goes on all the same.
+            let _ = renew_stderr(before, &file);
         }
         self.files.insert(path, file);
         Ok(())
@@ -168,6 +189,13 @@ impl Logs {
     fn sink(&mut self, destination: &Destination) -> Result<Arc<Sink>, OpenError> {
         if let Some(sink) = self.sinks.get(destination) {
             return Ok(Arc::clone(sink));
+        }
+        if let Some(sink) = self.before.remove(destination) {
+            if let Destination::File(path) = destination {
+                sink.replace(self.file(path)?);
+            }
+            self.sinks.insert(destination.clone(), Arc::clone(&sink));
+            return Ok(sink);
         }
         let target = match destination {
             Destination::File(path) => Target::file(self.file(path)?),
@@ -223,6 +251,15 @@ pub(crate) fn open_startup(destination: &Destination, level: Level) -> Result<Lo
         Destination::Syslog(_) => return Ok(Log::default()),
     };
     Ok(Log::new(vec![Output::all(Arc::new(sink), level)]))
+}
+
+/// In the background a log is standard error as well; then that is its new file too, as in the originals.
+fn renew_stderr(before: &File, after: &File) -> io::Result<()> {
+    let (log, stderr) = (fstat(before)?, fstat(io::stderr())?);
+    if (log.st_dev, log.st_ino) == (stderr.st_dev, stderr.st_ino) {
+        dup2_stderr(after)?;
+    }
+    Ok(())
 }
 
 /// Another descriptor of `file`, which is at `path`.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -22,7 +22,7 @@ pub(crate) fn of(process: &Process) -> Result<Option<PidFile>, StartError> {
     written.map(Some).map_err(StartError::call(format!("open() \"{}\"", path.display())))
 }
 
-/// The pid file of this process; it is removed when this is dropped.
+/// The pid file of this process; it is removed when this is dropped, unless another one is there by then.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -56,8 +56,9 @@ impl PidFile {
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".tmp");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
+        // Whatever is there may lead elsewhere, where root must not write.
+        let _ = fs::remove_file(&beside);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside)?;
         writeln!(file, "{}", std::process::id())?;
         fs::rename(&beside, path)?;
         Ok(Self { path: path.to_owned(), file })
@@ -97,8 +98,22 @@ impl PidFile {
     }
 }
 
+impl PidFile {
+    /// Whether another one has been put in its place.
+    fn is_replaced(&self) -> bool {
+        let place = |it: fs::Metadata| (it.dev(), it.ino());
+        match (self.file.metadata().map(place), fs::metadata(&self.path).map(place)) {
+            (Ok(own), Ok(there)) => own != there,
+            _ => false,
+        }
+    }
+}
+
 impl Drop for PidFile {
     fn drop(&mut self) {
+        if self.is_replaced() {
+            return;
+        }
         if fs::remove_file(&self.path).is_err() {
             // A number that may soon be another process's is worse than none.
             let _ = self.file.set_len(0);
@@ -136,6 +151,30 @@ mod tests {
         pid_file.make_old().unwrap();
         drop(pid_file);
         assert!(!path.exists() && !old.exists());
+    }
+
+    #[test]
+    fn what_waits_beside_it_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("pid"), dir.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, dir.path().join("pid.tmp")).unwrap();
+        let _pid_file = PidFile::write(&path).unwrap();
+        assert_eq!(PidFile::read(&path).unwrap(), Pid::this());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
+    fn the_file_of_another_process_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let before = PidFile::write(&path).unwrap();
+        // By another name for the same place, as a reload from /var/run to /run has it.
+        let after = PidFile::write(&dir.path().join("../").join(dir.path().file_name().unwrap()).join("pid"));
+        drop(before);
+        assert_eq!(PidFile::read(&path).unwrap(), Pid::this());
+        drop(after.unwrap());
+        assert!(!path.exists());
     }
 
     #[test]

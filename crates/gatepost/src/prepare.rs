@@ -12,6 +12,7 @@ use mail::settings::log::Level;
 use tokio::task::spawn_blocking;
 
 use crate::cli::Options;
+use crate::logs::Logs;
 use crate::lookup;
 use crate::settings::{self, Configuration, Loaded, Machine, Rejected, Request};
 use crate::sockets;
@@ -92,15 +93,21 @@ pub(crate) enum PrepareError {
 }
 
 impl Prepared {
-    /// Opens all that `loaded` names, but sockets of `open` that it names too. Warnings and failures go to `say`.
-    pub(crate) async fn new(loaded: Loaded, open: &[&[Bound]], say: Say<'_>) -> Result<Self, PrepareError> {
+    /// Opens all that `loaded` names, but sockets of `open` that it names too; its logs are found in `logs`. Warnings and
+    /// failures go to `say`.
+    pub(crate) async fn new(
+        loaded: Loaded,
+        logs: Logs,
+        open: &[&[Bound]],
+        say: Say<'_>,
+    ) -> Result<Self, PrepareError> {
         let Loaded { outcome, warnings, sources, names, files } = loaded;
         for warning in &warnings {
             say(Level::Warn, warning);
         }
         let configuration = outcome.map_err(|rejected| PrepareError::Rejected(Box::new(rejected)))?;
         let Configuration { process, mail } = &configuration;
-        let logs = OpenLogs::open(process, mail).map_err(StartError::from)?;
+        let logs = OpenLogs::within(logs, process, mail).map_err(StartError::from)?;
         let makings = start::rehearsal().map_err(StartError::Threads)?;
         let warn = |warning: &dyn Display| say(Level::Warn, warning);
         start::build(mail, &logs, &makings, &files, warn).map_err(StartError::from)?;

@@ -7,6 +7,7 @@ use tokio::runtime;
 use crate::activation::Activated;
 use crate::console::Console;
 use crate::launch::{self, Launch};
+use crate::logs::Logs;
 use crate::master::upgrade;
 use crate::prepare::{PrepareError, Prepared, Program};
 use crate::settings::Loaded;
@@ -71,7 +72,8 @@ fn stay(
         let say = |level, message: &dyn std::fmt::Display| console.say(level, message);
         let inherited = upgrade::inherited(program.flavour, &say);
         launch.activated = Activated::take(&launch, &say);
-        let prepared = Prepared::new(loaded, &[&inherited, launch.activated.bounds()], &say).await;
+        let prepared =
+            Prepared::new(loaded, Logs::default(), &[&inherited, launch.activated.bounds()], &say).await;
         let prepared = prepared.map_err(PrepareError::into_start)?;
         // Those that the configuration does not name are closed.
         drop(inherited);

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::activation::Activated;
 use crate::launch::{self, Launch};
+use crate::logs::Logs;
 use crate::notify::{self, News};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
 use crate::serving::{Serving, reached};
@@ -167,8 +168,9 @@ impl Single {
 
     async fn renew(&mut self, say: &dyn Fn(Level, &dyn Display)) -> Result<(), PrepareError> {
         let loaded = self.program.load_beside().await?;
+        let logs = Logs::default().following(&self.serving.logs().logs);
         let Prepared { configuration, logs, bounds, files, .. } =
-            Prepared::new(loaded, &[&self.bounds, self.activated.bounds()], say).await?;
+            Prepared::new(loaded, logs, &[&self.bounds, self.activated.bounds()], say).await?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
         self.number += 1;
         self.title.show(Role::Single, self.number);

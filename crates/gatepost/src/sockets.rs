@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::address::Endpoint;
-use mail::listener::{Bound, OpenError};
+use mail::listener::Bound;
 use mail::settings::listen::SocketOptions;
 use mail::settings::log::Level;
 use mail::settings::{Door, Listen};
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Opens what `listens` ask for; an address in use is tried again for two seconds (as the originals). Sockets of
 /// `open` with the same address are kept, with options changed as far as that is possible; the first that has it.
 ///
-/// On an error no socket of `open` has changed, but perhaps in an option.
+/// On an error no socket of `open` has changed, but perhaps in an option, and nothing is left of the others.
 pub(crate) async fn open(
     listens: &[Listen],
     threads: usize,
@@ -37,19 +37,33 @@ pub(crate) async fn open(
         open.iter().copied().flatten().find(|bound| bound.listen.endpoint == listen.endpoint)
     };
     let missing: Vec<_> = listens.iter().filter(|listen| kept(listen).is_none()).cloned().collect();
-    let mut opened = bind_all(missing, threads, say).await?.into_iter();
-    let bound = |listen: Arc<Listen>| match kept(&listen) {
-        Some(bound) => bound.renew(listen, threads),
-        None => Ok(opened.next().expect("what is not kept was opened, in this order")),
-    };
-    Ok(listens.into_iter().map(bound).collect::<Result<_, OpenError>>()?)
+    let mut opened: Vec<Option<Bound>> = missing.iter().map(|_| None).collect();
+    let bound = bind_all(&missing, &mut opened, threads, say).await;
+    let renew = |listen: &Arc<Listen>| Some(kept(listen)?.renew(Arc::clone(listen), threads));
+    let renewed = bound.and_then(|()| Ok(listens.iter().filter_map(renew).collect::<Result<Vec<_>, _>>()?));
+    let mut opened = opened.into_iter().flatten();
+    match renewed {
+        Ok(renewed) => {
+            let mut renewed = renewed.into_iter();
+            let next = |listen| if kept(listen).is_some() { renewed.next() } else { opened.next() };
+            Ok(listens.iter().map(Arc::as_ref).filter_map(next).collect())
+        }
+        Err(error) => {
+            delete_files(&opened.collect::<Vec<_>>(), &[], &|_, _| {});
+            Err(error)
+        }
+    }
 }
 
-async fn bind_all(listens: Vec<Arc<Listen>>, threads: usize, say: Say<'_>) -> Result<Vec<Bound>, StartError> {
-    let mut bound: Vec<Option<Bound>> = listens.iter().map(|_| None).collect();
+async fn bind_all(
+    listens: &[Arc<Listen>],
+    bound: &mut [Option<Bound>],
+    threads: usize,
+    say: Say<'_>,
+) -> Result<(), StartError> {
     for attempt in 1..=TRIES {
         let mut in_use = false;
-        for (listen, place) in listens.iter().zip(&mut bound).filter(|(_, place)| place.is_none()) {
+        for (listen, place) in listens.iter().zip(bound.iter_mut()).filter(|(_, place)| place.is_none()) {
             match Bound::open(Arc::clone(listen), threads) {
                 Ok(socket) => *place = Some(socket),
                 Err(error) if error.source.raw_os_error() == Some(Errno::EADDRINUSE as i32) => {
@@ -60,7 +74,7 @@ async fn bind_all(listens: Vec<Arc<Listen>>, threads: usize, say: Say<'_>) -> Re
             }
         }
         if !in_use {
-            return Ok(bound.into_iter().flatten().collect());
+            return Ok(());
         }
         if attempt < TRIES {
             say(Level::Notice, &"try again to bind() after 500ms");

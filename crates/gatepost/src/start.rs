@@ -107,6 +107,7 @@ impl OpenLogs {
             Ok(ServerLog::new(usual, &process.debugged))
         };
         let servers = mail.servers.iter().map(|it| server(&it.core)).collect::<Result<_, _>>()?;
+        logs.settle();
         let opened = Self { logs, main: Arc::new(outer), servers };
         opened.logs.complain_to(&opened.main);
         Ok(opened)

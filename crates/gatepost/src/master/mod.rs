@@ -31,6 +31,7 @@ use self::worker::{Nursery, Report, Worker};
 use crate::activation::Activated;
 use crate::bundle::{self, Bundle, Identity, Parts, ToMaster, ToWorker};
 use crate::launch::{self, Launch};
+use crate::logs::Logs;
 use crate::notify::{self, News};
 use crate::pidfile::PidFile;
 use crate::prepare::{Prepared, Program, to_log};
@@ -116,10 +117,15 @@ pub(crate) async fn run(
 ) -> Result<(), StartError> {
     let setup = Setup::new(1, &program, prepared)?;
     setup.logs.logs.survive_panic(&setup.logs.main);
-    let pid_file = crate::pidfile::of(&setup.configuration.process)?;
+    let inherited = upgrade::inherits(program.flavour);
+    let pid_file = crate::pidfile::of(&setup.configuration.process).inspect_err(|_| {
+        // The program before still listens there.
+        if !inherited {
+            sockets::delete_files(&setup.bounds, &[launch.activated.bounds()], &|_, _| {});
+        }
+    })?;
     let (reporting, reports) = mpsc::channel(16);
     let (up, mut is_up) = watch::channel(false);
-    let inherited = upgrade::inherits(program.flavour);
     let background = launch.is_background() || inherited;
     let ticket_keys = TicketKeys::default();
     let nursery = Nursery { flavour: program.flavour, background, ticket_keys, reports: reporting };
@@ -218,10 +224,11 @@ impl Master {
                     let received = received.map_err(StartError::call("waiting for signals"))?;
                     self.obey(received).await?;
                 }
-                Some(report) = self.reports.recv() => self.hear(report).await?,
-                () = reached(alarm) => self.ring()?,
+                Some(report) = self.reports.recv() => self.hear(report)?,
+                () = reached(alarm) => self.ring(),
                 () = reached(look) => self.look_at_files(),
             }
+            self.reload_again().await;
         }
         Ok(())
     }
@@ -262,12 +269,11 @@ impl Master {
         }
     }
 
-    fn ring(&mut self) -> Result<(), StartError> {
+    fn ring(&mut self) {
         match self.ending {
             Ending::Fast { pause, .. } => self.insist(pause * 2),
-            _ => self.start_worker().map_err(StartError::call("fork()"))?,
+            _ => self.replace_worker(),
         }
-        Ok(())
     }
 
     /// Orders all workers to stop at once, and again after `pause`; kills them when there is no point in waiting.
@@ -283,24 +289,47 @@ impl Master {
         self.ending = Ending::Fast { next: Instant::now() + pause, pause };
     }
 
+    /// Starts a worker in the place of one that is gone; later, if the system has no room for it now.
+    fn replace_worker(&mut self) {
+        if let Err(source) = self.start_worker() {
+            let error = StartError::call("fork()")(source);
+            self.log().line(Level::Alert, None, crate::start::Reason(&error));
+            let now = Instant::now();
+            self.next_start = Some(self.respawn.after(now, now));
+        }
+    }
+
     fn start_worker(&mut self) -> io::Result<()> {
         self.next_start = None;
         let Setup { number, configuration, .. } = &self.setup;
         let worker = self.nursery.start(*number, &configuration.process.environment)?;
         self.notice(&format_args!("start worker process {}", worker.pid()));
-        self.setup.give_to(&worker)?;
-        self.worker = Some(worker);
+        match self.setup.give_to(&worker) {
+            Ok(()) => self.worker = Some(worker),
+            Err(error) => {
+                self.turn_away(worker);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
+    /// Ends a worker that was started in vain.
+    fn turn_away(&mut self, worker: Worker) {
+        worker.signal(Signal::SIGKILL);
+        self.leaving.push(worker);
+    }
+
     /// What a worker says.
-    async fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
+    fn hear(&mut self, Report { from, what }: Report) -> Result<(), StartError> {
         let of_candidate = |number| {
             self.candidate
                 .as_ref()
                 .is_some_and(|candidate| candidate.is_of(from) && candidate.number() == number)
         };
         match what {
+            // Whoever asks and does not listen would have files kept for it without end.
+            ToMaster::Reopen if self.workers().any(Worker::has_unread_logs) => {}
             ToMaster::Reopen => self.reopen_logs(),
             ToMaster::Connections(count) => self.connections.store(count, Ordering::Relaxed),
             ToMaster::Serving(number) => {
@@ -314,9 +343,6 @@ impl Master {
             ToMaster::Failed(_, reason) => self.log().line(Level::Alert, None, reason),
             ToMaster::TicketKey(key) => self.nursery.ticket_keys.keep(key),
             ToMaster::Resolve(..) => {}
-        }
-        if self.candidate.is_none() && std::mem::take(&mut self.again) {
-            self.reload().await;
         }
         Ok(())
     }
@@ -342,6 +368,7 @@ impl Master {
         }
         for mut worker in ended {
             self.tell_end(&mut worker);
+            self.give_up_candidate_of(&worker);
         }
         if let Some(mut worker) = self.candidate.as_mut().and_then(Candidate::take_ended) {
             self.tell_end(&mut worker);
@@ -359,9 +386,7 @@ impl Master {
     /// The worker that accepts has ended.
     fn mourn(&mut self, worker: &mut Worker) -> Result<(), StartError> {
         let is_fatal = self.tell_end(worker);
-        if self.candidate.as_ref().is_some_and(|it| it.is_of(worker.pid())) {
-            self.give_up_candidate("the worker has died");
-        }
+        self.give_up_candidate_of(worker);
         if !matches!(self.ending, Ending::No) {
             return Ok(());
         }
@@ -426,14 +451,23 @@ impl Master {
 
     fn reopen_logs(&mut self) {
         self.notice(&"reopening logs");
-        for error in self.setup.logs.logs.reopen() {
+        let mut errors = self.setup.logs.logs.reopen();
+        // Those of a reload may have been opened under the names that their files had before.
+        errors.extend(self.candidate.iter_mut().flat_map(|it| it.logs_mut().reopen()));
+        for error in errors {
             self.log().line(Level::Emerg, None, crate::start::Reason(&error));
         }
-        let files = self.setup.logs.logs.files();
+        self.hand_over_logs(&self.setup.logs.logs);
+        self.candidate.iter().for_each(|candidate| self.hand_over_logs(candidate.logs()));
+    }
+
+    /// Gives the files of `logs` to all workers.
+    fn hand_over_logs(&self, logs: &Logs) {
+        let files = logs.files();
         let paths: Vec<_> = files.keys().map(std::ffi::OsString::from).collect();
         let descriptors: Vec<_> = files.values().map(std::os::fd::AsFd::as_fd).collect();
         for worker in self.workers() {
-            if let Err(source) = worker.hand_over(ToWorker::Logs(paths.clone()), &descriptors) {
+            if let Err(source) = worker.hand_over_logs(paths.clone(), &descriptors) {
                 let error = StartError::call("dup()")(source);
                 self.log().line(Level::Alert, None, crate::start::Reason(&error));
             }

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::worker::Worker;
 use super::{Ending, Master, Setup};
 use crate::bundle::ToWorker;
+use crate::logs::Logs;
 use crate::notify::News;
 use crate::pidfile::PidFile;
 use crate::prepare::{PrepareError, Prepared, to_log};
@@ -46,6 +47,16 @@ impl Candidate {
     /// Its number.
     pub(super) const fn number(&self) -> u64 {
         self.setup.number
+    }
+
+    /// Its logs.
+    pub(super) const fn logs(&self) -> &Logs {
+        &self.setup.logs.logs
+    }
+
+    /// Its logs, to be reopened.
+    pub(super) const fn logs_mut(&mut self) -> &mut Logs {
+        &mut self.setup.logs.logs
     }
 
     /// Whether the worker with this process is to serve it.
@@ -96,16 +107,37 @@ impl Master {
         }
     }
 
+    /// Does what was asked for while another reload was under way, once that has come to its end.
+    pub(super) async fn reload_again(&mut self) {
+        if self.candidate.is_none() && std::mem::take(&mut self.again) && matches!(self.ending, Ending::No) {
+            self.reload().await;
+        }
+    }
+
     async fn prepare(&self) -> Result<Setup, PrepareError> {
         let log: Arc<Log> = Arc::clone(self.log());
         let loaded = self.program.load_beside().await?;
         let open = [&self.setup.bounds, self.launch.activated.bounds()];
-        let prepared = Prepared::new(loaded, &open, &to_log(&log)).await?;
+        let logs = Logs::default().following(&self.setup.logs.logs);
+        let prepared = Prepared::new(loaded, logs, &open, &to_log(&log)).await?;
         Ok(Setup::new(self.setup.number + 1, &self.program, prepared)?)
     }
 
     /// Hands `setup` to the worker that serves, or to a new one if that one cannot become what it should.
     fn propose(&mut self, setup: Setup) -> Result<(), StartError> {
+        match self.hand_over(&setup) {
+            Ok((taker, pid_file)) => {
+                self.candidate = Some(Candidate { setup, taker, pid_file });
+                Ok(())
+            }
+            Err(error) => {
+                self.close_in_vain(&setup);
+                Err(error)
+            }
+        }
+    }
+
+    fn hand_over(&mut self, setup: &Setup) -> Result<(Taker, NewPidFile), StartError> {
         let (before, after) = (&self.setup.configuration.process, &setup.configuration.process);
         let pid_file = if before.pid == after.pid {
             NewPidFile::Same
@@ -122,14 +154,22 @@ impl Master {
                 let worker = self.nursery.start(setup.number, &after.environment);
                 let worker = worker.map_err(StartError::call("fork()"))?;
                 self.notice(&format_args!("start worker process {}", worker.pid()));
-                setup.give_to(&worker).map_err(handed)?;
+                if let Err(source) = setup.give_to(&worker) {
+                    self.turn_away(worker);
+                    return Err(handed(source));
+                }
                 // No other is started while this one is about to serve.
                 self.next_start = None;
                 Taker::Fresh(worker)
             }
         };
-        self.candidate = Some(Candidate { setup, taker, pid_file });
-        Ok(())
+        Ok((taker, pid_file))
+    }
+
+    /// Removes the files of unix sockets that were opened for a `setup` that is not to be.
+    fn close_in_vain(&self, setup: &Setup) {
+        let kept = [&self.setup.bounds, self.launch.activated.bounds()];
+        sockets::delete_files(&setup.bounds, &kept, &|_, _| {});
     }
 
     /// The candidate is what is served now.
@@ -163,14 +203,19 @@ impl Master {
         }
     }
 
+    /// `worker`, which has died, serves nothing any more.
+    pub(super) fn give_up_candidate_of(&mut self, worker: &Worker) {
+        if self.candidate.as_ref().is_some_and(|it| it.is_of(worker.pid())) {
+            self.give_up_candidate("the worker has died");
+        }
+    }
+
     /// What was served before is served on.
     pub(super) fn give_up_candidate(&mut self, reason: &str) {
         let Some(Candidate { setup, taker, .. }) = self.candidate.take() else { return };
         self.log().line(Level::Emerg, None, format_args!("reconfiguring failed: {reason}"));
         self.tell_system(&News::Ready);
-        // The files of unix sockets that were opened for nothing.
-        let kept = [&self.setup.bounds, self.launch.activated.bounds()];
-        sockets::delete_files(&setup.bounds, &kept, &|_, _| {});
+        self.close_in_vain(&setup);
         if let Taker::Fresh(worker) = taker {
             worker.send(ToWorker::Stop);
             self.leaving.push(worker);

@@ -24,7 +24,7 @@ impl Master {
             }
             Signal::SIGHUP => {
                 self.tell(received, ", reconfiguring");
-                self.reload_or_resume().await?;
+                self.reload_or_resume().await;
             }
             Signal::SIGUSR1 => {
                 self.tell(received, ", reopening logs");
@@ -69,17 +69,16 @@ impl Master {
 
     /// While a new program runs beside this one, HUP calls the worker of this one back to work, with the configuration
     /// that it had; else it is a reload.
-    async fn reload_or_resume(&mut self) -> Result<(), StartError> {
+    async fn reload_or_resume(&mut self) {
         if !matches!(self.ending, Ending::No) {
-            return Ok(());
+            return;
         }
         if self.new_program.is_none() {
             self.reload().await;
         } else if self.worker.is_none() {
             self.notice(&"start worker processes");
-            self.start_worker().map_err(StartError::call("fork()"))?;
+            self.replace_worker();
         }
-        Ok(())
     }
 
     fn upgrade(&mut self, received: Received) {

@@ -1,5 +1,6 @@
 //! A worker process as the master sees it.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -33,6 +34,8 @@ pub(super) struct Worker {
     pid: Pid,
     child: Child,
     outbox: mpsc::UnboundedSender<Outgoing>,
+    /// One, unless logs are still to be sent.
+    logs: Arc<Semaphore>,
     /// When it was started.
     pub(super) born: Instant,
 }
@@ -63,7 +66,7 @@ pub(super) struct Nursery {
 struct Outgoing {
     message: ToWorker,
     descriptors: Vec<OwnedFd>,
-    /// Of an answer, until it is sent: a worker that asks and does not listen comes to a stop.
+    /// Of an answer or of logs, until they are sent: a worker that asks and does not listen comes to a stop.
     turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -71,7 +74,7 @@ impl Nursery {
     /// Starts a worker that sees `environment` and waits for its first bundle, which will have this number.
     pub(super) fn start(&self, number: u64, environment: &[Variable]) -> io::Result<Worker> {
         let (own, theirs) = channel::pair()?;
-        let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER)?;
+        let (sender, receiver) = channel::split(own, LONGEST_TO_MASTER, 0)?;
         let child = Command::new(THIS_PROGRAM)
             .arg0(with_room(self.flavour, Role::Worker, number, &[]))
             .env_clear()
@@ -84,7 +87,8 @@ impl Nursery {
         let (outbox, outgoing) = mpsc::unbounded_channel();
         tokio::spawn(send_all(sender, outgoing));
         tokio::spawn(listen(receiver, pid, outbox.clone(), self.reports.clone()));
-        let worker = Worker { pid, child, outbox, born: Instant::now() };
+        let logs = Arc::new(Semaphore::new(1));
+        let worker = Worker { pid, child, outbox, logs, born: Instant::now() };
         let (version, ticket_keys) = (VERSION.to_owned(), self.ticket_keys.all());
         worker.send(ToWorker::Hello { version, background: self.background, ticket_keys });
         Ok(worker)
@@ -104,15 +108,35 @@ impl Worker {
         bundle: &Arc<Bundle>,
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        self.hand_over(ToWorker::Serve(number, Arc::clone(bundle)), descriptors)
+        self.hand_over(ToWorker::Serve(number, Arc::clone(bundle)), descriptors, None)
+    }
+
+    /// Sends logs that were opened again, with copies of their `descriptors`.
+    pub(super) fn hand_over_logs(
+        &self,
+        paths: Vec<OsString>,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let turn = Arc::clone(&self.logs).try_acquire_owned().ok();
+        self.hand_over(ToWorker::Logs(paths), descriptors, turn)
+    }
+
+    /// Whether it has not taken yet what it was sent of [these](Self::hand_over_logs).
+    pub(super) fn has_unread_logs(&self) -> bool {
+        self.logs.available_permits() == 0
     }
 
     /// Sends `message` with copies of `descriptors`.
-    pub(super) fn hand_over(&self, message: ToWorker, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    fn hand_over(
+        &self,
+        message: ToWorker,
+        descriptors: &[BorrowedFd<'_>],
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<()> {
         let descriptors =
             descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>()?;
         // A worker that is gone is reaped soon.
-        let _ = self.outbox.send(Outgoing { message, descriptors, turn: None });
+        let _ = self.outbox.send(Outgoing { message, descriptors, turn });
         Ok(())
     }
 
@@ -166,5 +190,27 @@ async fn listen(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whether_logs_were_taken_is_known() {
+        let (outbox, mut outgoing) = mpsc::unbounded_channel();
+        let child = Command::new("true").spawn().unwrap();
+        let logs = Arc::new(Semaphore::new(1));
+        let worker = Worker { pid: Pid::this(), child, outbox, logs, born: Instant::now() };
+        assert!(!worker.has_unread_logs());
+        worker.hand_over_logs(Vec::new(), &[]).unwrap();
+        // A signal has them opened again although the last ones were not taken.
+        worker.hand_over_logs(Vec::new(), &[]).unwrap();
+        assert!(worker.has_unread_logs());
+        outgoing.recv().await.unwrap();
+        outgoing.recv().await.unwrap();
+        assert!(!worker.has_unread_logs());
+        worker.child.wait_with_output().unwrap();
     }
 }

@@ -35,7 +35,7 @@ use tokio::time::interval;
 use self::names::{MasterResolver, Open};
 use self::sandbox::Walls;
 use crate::bundle::{Bundle, BundleError, LONGEST_TO_WORKER, Opened, ToMaster, ToWorker, VERSION, take_logs};
-use crate::channel::{self, ChannelError, Receiver, Sender};
+use crate::channel::{self, ChannelError, MOST_DESCRIPTORS, Receiver, Sender};
 use crate::serving::Serving;
 use crate::signals::{Received, Signals};
 use crate::start::{OpenLogs, Reason, StartError};
@@ -118,7 +118,7 @@ fn work() -> Result<(), Fatal> {
 /// The channel to the master; standard input is empty from then on.
 fn take_channel() -> io::Result<(Sender, Receiver)> {
     let stdin: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-    let ends = channel::split(UnixStream::from(stdin), LONGEST_TO_WORKER)?;
+    let ends = channel::split(UnixStream::from(stdin), LONGEST_TO_WORKER, MOST_DESCRIPTORS)?;
     dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
     Ok(ends)
 }
@@ -268,6 +268,7 @@ impl Worker {
     /// Serves what is in `bundle`, which has this number, from now on; on an error everything stays as it was.
     fn renew(&mut self, number: u64, bundle: Bundle, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
         let Opened { configuration, files, bounds, logs, .. } = bundle.open(descriptors)?;
+        let logs = logs.following(&self.serving.logs().logs);
         let logs = OpenLogs::within(logs, &configuration.process, &configuration.mail)?;
         self.serving.install(&configuration, &files, &bounds, Some(logs))?;
         self.number = number;

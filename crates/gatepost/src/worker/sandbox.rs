@@ -183,6 +183,7 @@ const FREE: &[i64] = &[
     // Descriptors.
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_pipe2,
@@ -228,6 +229,8 @@ const FREE: &[i64] = &[
     libc::SYS_clock_getres,
     libc::SYS_gettimeofday,
     #[cfg(target_arch = "x86_64")]
+    libc::SYS_dup2,
+    #[cfg(target_arch = "x86_64")]
     libc::SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
@@ -263,6 +266,17 @@ mod tests {
             (opened, written, Command::new("/bin/true").status().is_ok())
         });
         assert!(seen.is_none_or(|seen| seen == ([false; 4], false, false)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_log_that_was_given_is_known_for_a_file() {
+        let chunk = |file| match mail::log::Target::file(file) {
+            mail::log::Target::Stream { chunk, .. } => chunk,
+            mail::log::Target::Syslog(_) => 0,
+        };
+        let file = || tempfile::tempfile().unwrap();
+        let (outside, given) = (chunk(file()), file());
+        assert_eq!(locked_in(move || chunk(given)).unwrap_or(outside), outside);
     }
 
     #[test]

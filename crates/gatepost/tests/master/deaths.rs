@@ -90,6 +90,19 @@ fn a_worker_that_gets_no_more_memory_is_replaced_and_nobody_is_refused() {
 }
 
 #[test]
+fn a_worker_that_cannot_be_started_is_tried_again_later() {
+    let stage = Setting::new("", "").start();
+    let worker = stage.worker();
+    let master = rustix::process::Pid::from_raw(stage.master().try_into().unwrap());
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    prlimit(master, Resource::Nofile, Rlimit { current: Some(1), ..limit }).unwrap();
+    send(worker, Signal::SIGKILL);
+    stage.wait_for_log("fork() failed (24: Too many open files)");
+    prlimit(master, Resource::Nofile, limit).unwrap();
+    use_session(&mut login(stage.pop3, "joe"));
+}
+
+#[test]
 fn a_worker_that_panics_tells_where_and_is_replaced() {
     let stage = Setting::new("env GATEPOST_PANIC=1;", "").start();
     use_session(&mut login(stage.pop3, "joe"));

@@ -12,7 +12,7 @@ use crate::download::Download;
 use crate::idle::{Mailboxes, Waiting};
 use crate::load::Load;
 use crate::proc;
-use crate::stage::{PASSWORD, Setting, Stage, login, use_session};
+use crate::stage::{PASSWORD, Setting, Stage, login, send, use_session};
 
 /// A client that has tried to log in as `joe`, and has not looked at the answer.
 #[track_caller]
@@ -270,4 +270,138 @@ fn a_single_process_reloads_in_place() {
     use_session(&mut login(stage.pop3, "ann"));
     use_session(&mut session);
     assert!(proc::children(stage.master()).is_empty());
+}
+
+/// Begins a reload that the worker of `stage` knows nothing of yet, since it sleeps; its number.
+#[track_caller]
+fn begin_reload(stage: &Stage) -> u32 {
+    let worker = stage.worker();
+    send(worker, Signal::SIGSTOP);
+    stage.signal(Signal::SIGHUP);
+    // Told of when what came before it is done.
+    stage.signal(Signal::SIGWINCH);
+    stage.wait_for_log("SIGWINCH");
+    worker
+}
+
+#[test]
+fn a_worker_that_dies_while_it_should_leave_takes_its_reload_along() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    stage.signal(Signal::SIGQUIT);
+    stage.wait_for_log("(SIGQUIT) received");
+    send(worker, Signal::SIGKILL);
+    assert!(stage.process().end().success());
+    assert_eq!(stage.count("reconfiguring failed: the worker has died"), 1);
+}
+
+#[test]
+fn whoever_leaves_does_not_reload_again() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    stage.signal(Signal::SIGHUP);
+    eventually("it has heard that twice", || stage.count("(SIGHUP) received") == 2);
+    stage.signal(Signal::SIGQUIT);
+    stage.wait_for_log("(SIGQUIT) received");
+    send(worker, Signal::SIGCONT);
+    assert!(stage.process().end().success());
+    assert_eq!(stage.count(": reconfiguring"), 1, "{}", stage.log());
+}
+
+#[test]
+fn a_reload_that_was_asked_for_meanwhile_follows_one_whose_worker_has_died() {
+    let stage = Setting::new("", "").start();
+    let master = stage.master();
+    stage.write_configuration("working_directory /nonexistent;", "");
+    stage.signal(Signal::SIGHUP);
+    eventually("there is another worker", || stage.count("start worker process ") == 2);
+    // So that it hears of the end of its worker after it was told to reload again.
+    send(master, Signal::SIGSTOP);
+    stage.write_configuration("", "");
+    send(master, Signal::SIGHUP);
+    send(master, Signal::SIGCONT);
+    stage.wait_for_log("reconfiguring failed: its worker has died");
+    stage.wait_for_log("reconfigured");
+}
+
+#[test]
+fn logs_that_are_reopened_during_a_reload_are_so_behind_it() {
+    let stage = Setting::new("", "").start();
+    let worker = begin_reload(&stage);
+    std::fs::rename(stage.path("error.log"), stage.path("old.log")).unwrap();
+    stage.signal(Signal::SIGUSR1);
+    eventually("the log is there again", || stage.path("error.log").exists());
+    send(worker, Signal::SIGCONT);
+    eventually("it has reloaded", || (stage.log() + &stage.read("old.log")).contains("reconfigured"));
+    stage.wait_for_log("reconfigured");
+}
+
+#[test]
+fn sessions_of_a_configuration_before_write_to_reopened_logs() {
+    for main in ["", "master_process off;"] {
+        let stage = Setting::talkative(&as_tester(main), "").start();
+        let session = login(stage.pop3, "joe");
+        stage.reload();
+        std::fs::rename(stage.path("error.log"), stage.path("old.log")).unwrap();
+        stage.signal(Signal::SIGUSR1);
+        eventually("the log is there again", || stage.path("error.log").exists());
+        // The worker hears of it a little later than the master.
+        eventually("new sessions are told of there", || {
+            drop(Client::connect(stage.pop3));
+            stage.count("client 127.") + stage.count("client: \"127.") > 0
+        });
+        drop(session);
+        stage.wait_for_log("proxied session done");
+    }
+}
+
+/// So that a single process can read its files again.
+fn as_tester(main: &str) -> String {
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    format!("{main} {user}")
+}
+
+#[test]
+fn unix_sockets_of_a_reload_that_failed_are_not_in_the_way_of_the_next() {
+    let stage = Setting::new("", "").start();
+    let unix = stage.path("socket");
+    let server = format!("server {{ listen unix:{}; protocol imap; }}", unix.display());
+    stage.write_configuration("", &format!("{server} server {{ listen 192.0.2.1:1; protocol imap; }}"));
+    stage.signal(Signal::SIGHUP);
+    stage.wait_for_log("bind() to 192.0.2.1:1 failed");
+    eventually("it has cleared up", || !unix.exists());
+    stage.write_configuration("", &server);
+    std::fs::write(stage.path("conf"), stage.read("conf").replace("/pid;", "/missing/pid;")).unwrap();
+    stage.signal(Signal::SIGHUP);
+    stage.wait_for_log("/missing/pid\" failed");
+    eventually("it has cleared up", || !unix.exists());
+    stage.write_configuration("", &server);
+    stage.reload();
+    Client::connect_unix(&unix).expect("* OK IMAP4 ready\r\n");
+}
+
+#[test]
+fn unix_sockets_of_a_start_that_failed_are_not_in_the_way_of_the_next() {
+    let (setting, directory) = (Setting::new("", ""), tempfile::tempdir().unwrap());
+    let unix = directory.path().join("socket");
+    setting.write_configuration("", &format!("server {{ listen unix:{}; protocol imap; }}", unix.display()));
+    let conf = setting.path("conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text.replace("/pid;", "/missing/pid;")).unwrap();
+    assert!(setting.try_start().is_err());
+    assert!(!unix.exists());
+}
+
+#[test]
+fn nobody_keeps_a_log_that_was_put_away() {
+    // In the background a log is standard error too.
+    for stage in [Setting::new("", "").start(), Setting::new("", "").start_in_background()] {
+        stage.reload();
+        let old = stage.path("old.log");
+        std::fs::rename(stage.path("error.log"), &old).unwrap();
+        stage.signal(Signal::SIGUSR1);
+        for pid in [stage.master(), stage.worker()] {
+            eventually("it has let go of it", || !proc::open_files(pid).contains(&old));
+        }
+    }
 }

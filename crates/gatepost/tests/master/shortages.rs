@@ -1,5 +1,6 @@
 //! What the system has no more of.
 
+use nix::sys::signal::Signal;
 use rig::{Client, eventually};
 
 use crate::stage::{Setting, login, use_session};
@@ -21,6 +22,26 @@ fn without_descriptors_nobody_is_accepted_for_a_while_and_nobody_is_lost() {
     use_session(&mut session);
     let lines = stage.count("accept4() failed");
     assert!(lines < 30, "accepting pauses in between: {lines} lines");
+}
+
+#[test]
+fn without_descriptors_a_reload_fails_and_logs_stay_but_nobody_is_turned_away_for_good() {
+    const DESCRIPTORS: usize = 60;
+    let stage = Setting::new(&format!("worker_rlimit_nofile {DESCRIPTORS};"), "").start();
+    let worker = stage.worker();
+    let mut session = login(stage.pop3, "joe");
+    let crowd: Vec<Client> = (0..DESCRIPTORS).map(|_| Client::connect(stage.pop3)).collect();
+    stage.wait_for_log("accept4() failed (24: Too many open files)");
+    stage.signal(Signal::SIGUSR1);
+    stage.wait_for_log(&format!("[emerg] {worker}#{worker}: the master's descriptors did not arrive"));
+    stage.signal(Signal::SIGHUP);
+    stage.wait_for_log("reconfiguring failed: the master's descriptors did not arrive");
+    use_session(&mut session);
+    drop(crowd);
+    use_session(&mut login(stage.pop3, "joe"));
+    stage.reload();
+    assert_eq!(stage.worker(), worker, "the same all the time");
+    use_session(&mut session);
 }
 
 #[test]

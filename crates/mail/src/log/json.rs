@@ -175,7 +175,7 @@ impl fmt::Write for Text<'_> {
                 '\t' => "\\t",
                 '\u{8}' => "\\b",
                 '\u{c}' => "\\f",
-                '\0'..' ' => unicode_escape(c, &mut buffer),
+                c if c.is_control() => unicode_escape(c, &mut buffer),
                 _ => c.encode_utf8(&mut buffer),
             };
             // The closing quote has to fit as well.

@@ -1,7 +1,7 @@
 //! The leaky bucket behind `rate=`: no peer can fill a disk.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::settings::log::Level;
 
@@ -77,15 +77,14 @@ impl State {
         let millis = u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
         if millis > 0 {
             self.fill = self.fill.saturating_sub(millis.saturating_mul(rate));
-            self.since = now;
+            // What is less than a millisecond counts the next time.
+            self.since = self.since.checked_add(Duration::from_millis(millis)).unwrap_or(now);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// How many messages of `level` pass at `now`, and how many notices there are, out of a hundred.
@@ -116,6 +115,18 @@ mod tests {
         // The bucket holds seven seconds' worth: after six there is no room for the least severe yet.
         assert_eq!(storm(&bucket, Level::Info, start + Duration::from_secs(6)), (0, 0));
         assert_eq!(storm(&bucket, Level::Info, start + Duration::from_secs(7)), (10, 1));
+    }
+
+    #[test]
+    fn fewer_messages_than_the_rate_says_pass_however_they_come() {
+        let start = Instant::now();
+        let bucket = Bucket::new(600, Level::Info, start);
+        // 526 in a second.
+        let lost = (0_u32..5000).find(|number| {
+            let now = start + Duration::from_micros(1900) * *number;
+            bucket.admit(Level::Info, now) != Admission::Pass
+        });
+        assert_eq!(lost, None);
     }
 
     #[test]

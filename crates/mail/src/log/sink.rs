@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::{FileType, fstat};
 
 use super::Line;
 use super::queue::Queue;
@@ -98,7 +99,8 @@ pub enum Target {
 impl Target {
     /// Writes to `file`, which must be open for appending if it is a regular one.
     pub fn file(file: File) -> Self {
-        let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        // Not by `metadata`: in a sandbox it fails, since C libraries ask by calls that take names as well.
+        let regular = fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
         Self::Stream { to: file, chunk: if regular { FILE } else { PIPE } }
     }
 

@@ -216,6 +216,9 @@ fn json_escapes_what_json_must_and_keeps_the_rest() {
     assert_eq!(told["mail"]["login"], "j\"\\\\xFF\0ä");
     let raw = String::from_utf8(tell(&json(), "\u{8}\u{c}\u{1}\u{1f}\n", b"", &[])).unwrap();
     assert!(raw.contains(r#""message":"\b\f\u0001\u001F\n""#), "{raw}");
+    // Terminals take U+009B for the beginning of a command.
+    let raw = String::from_utf8(tell(&json(), "m", "\u{9b}2J\u{7f}".as_bytes(), &[])).unwrap();
+    assert!(raw.contains(r#""login":"\u009B2J\u007F""#), "{raw}");
 }
 
 #[test]

@@ -42,6 +42,9 @@ impl FromIterator<Written> for Peers {
     }
 }
 
+/// The prefix of the network of all IPv4-mapped addresses (RFC 4291, section 2.5.5.2).
+const MAPPED: u8 = 96;
+
 /// A CIDR block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -52,19 +55,20 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether `ip` is in it. An IPv4-mapped address is in IPv4 networks (as the originals).
+    /// Whether `ip` is in it. An IPv4-mapped address is in IPv4 networks, and neither it nor one of IPv4 is in a network
+    /// of IPv6 (as the originals), but in one that has nothing else.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => (network.to_bits() ^ ip.to_bits()) & self.mask_v4() == 0,
-            (IpAddr::V6(network), ip) => {
-                let ip = match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                    IpAddr::V6(ip) => ip,
-                };
-                (network.to_bits() ^ ip.to_bits()) & self.mask_v6() == 0
-            }
+            (IpAddr::V6(_), IpAddr::V4(ip)) => self.prefix >= MAPPED && self.has(ip.to_ipv6_mapped()),
+            (IpAddr::V6(_), IpAddr::V6(ip)) => self.has(ip),
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
         }
+    }
+
+    fn has(&self, ip: Ipv6Addr) -> bool {
+        let IpAddr::V6(network) = self.address else { return false };
+        (network.to_bits() ^ ip.to_bits()) & self.mask_v6() == 0
     }
 
     fn mask_v4(&self) -> u32 {
@@ -170,6 +174,9 @@ mod tests {
             ("::1", 128, "::1", "::2"),
             ("10.0.0.0", 8, "::ffff:10.1.2.3", "::ffff:11.0.0.0"),
             ("::ffff:0:0", 96, "10.1.2.3", "2001:db8::1"),
+            ("::", 0, "2001:db8::1", "10.1.2.3"),
+            ("::", 0, "2001:db8::1", "::ffff:10.1.2.3"),
+            ("::", 64, "::1", "10.1.2.3"),
         ] {
             let network = Network { address: network.parse().unwrap(), prefix };
             assert!(network.contains(inside.parse().unwrap()), "{network:?} {inside}");
