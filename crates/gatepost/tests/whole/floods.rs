@@ -19,8 +19,8 @@ const CROWD: usize = 5_000;
 /// Descriptors that are not the crowd's, in the test or in the proxy.
 const RESERVE: usize = 500;
 
-/// Connections to the auth server that may be kept, if many have logged in at the same time.
-const KEPT: usize = 64;
+/// Connections to the auth server that two threads may keep, if many have logged in at the same time.
+const KEPT: usize = 128;
 
 /// A proxy that has room for a crowd, and one honest client at it.
 struct Fort {
