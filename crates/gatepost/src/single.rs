@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use mail::auth::resolve::{CachedResolver, SystemResolver};
+use mail::files::Files;
 use mail::listener::Bound;
 use mail::log::Log;
 use mail::serve;
@@ -14,14 +15,17 @@ use nix::sys::signal::Signal;
 use crate::activation::Activated;
 use crate::launch::{self, Launch};
 use crate::logs::Logs;
+use crate::master::upgrade;
 use crate::notify::{self, News};
+use crate::pidfile::{self, PidFile};
 use crate::prepare::{PrepareError, Prepared, Program, to_log};
 use crate::serving::{Serving, reached};
+use crate::settings::Configuration;
 use crate::signals::{Received, Signals};
-use crate::start::{self, Reason, StartError};
+use crate::start::{self, OpenLogs, Reason, StartError};
 use crate::title::{OwnTitle, Role};
 use crate::watch::Watch;
-use crate::{memory, pidfile, sockets};
+use crate::{memory, sockets};
 
 /// The only process.
 struct Single {
@@ -47,10 +51,37 @@ pub(crate) async fn run(
     signals: Signals,
 ) -> Result<(), StartError> {
     let Prepared { configuration, logs, bounds, files, .. } = prepared;
+    let begun = begin(&program, &launch, &configuration, &files, logs, &bounds);
+    let (serving, _pid_file) = begun.inspect_err(|_| {
+        // The program before still listens there.
+        if !upgrade::inherits(program.flavour) {
+            sockets::delete_files(&bounds, &[launch.activated.bounds()], &|_, _| {});
+        }
+    })?;
+    let watch = Watch::new(&configuration.mail);
+    let activated = launch.activated;
+    let (log, slots) = (serving.log(), serving.slots());
+    let single = Single { program, title, number: 1, serving, bounds, activated, watch, ending: false };
+    notify::tell(&log, &News::Ready);
+    tokio::select! {
+        ended = single.serve(&signals) => ended,
+        never = notify::keep_telling(&log, || slots.used()) => match never {},
+    }
+}
+
+/// From a process that has opened everything to one that serves.
+fn begin(
+    program: &Program,
+    launch: &Launch,
+    configuration: &Configuration,
+    files: &Files,
+    logs: OpenLogs,
+    bounds: &[Bound],
+) -> Result<(Serving, Option<PidFile>), StartError> {
     let process = &configuration.process;
     logs.logs.survive_panic(&logs.main);
     start::limit(process, &to_log(&logs.main));
-    let _pid_file = pidfile::of(process)?;
+    let pid_file = pidfile::of(process)?;
     if let Some(account) = &process.account {
         logs.logs.give_to(account.uid);
         start::become_user(account)?;
@@ -62,25 +93,17 @@ pub(crate) async fn run(
     }
     logs.main.line(Level::Notice, None, "start serving threads");
     let uses_stderr = logs.logs.use_stderr();
-    let watch = Watch::new(&configuration.mail);
     let resolver = Arc::new(CachedResolver::new(SystemResolver));
     let rings = serve::rings(process.threads);
     let mut serving = Serving::new(resolver, Lasting::new(), process, logs, rings)?;
-    serving.install(&configuration, &files, &bounds, None)?;
+    serving.install(configuration, files, bounds, None)?;
     if launch.is_background() {
         if !uses_stderr {
             launch::leave_stderr(process).map_err(StartError::call("dup2()"))?;
         }
         launch::ready().map_err(StartError::call("telling the first process"))?;
     }
-    let activated = launch.activated;
-    let (log, slots) = (serving.log(), serving.slots());
-    let single = Single { program, title, number: 1, serving, bounds, activated, watch, ending: false };
-    notify::tell(&log, &News::Ready);
-    tokio::select! {
-        ended = single.serve(&signals) => ended,
-        never = notify::keep_telling(&log, || slots.used()) => match never {},
-    }
+    Ok((serving, pid_file))
 }
 
 impl Single {

@@ -382,14 +382,17 @@ fn unix_sockets_of_a_reload_that_failed_are_not_in_the_way_of_the_next() {
 
 #[test]
 fn unix_sockets_of_a_start_that_failed_are_not_in_the_way_of_the_next() {
-    let (setting, directory) = (Setting::new("", ""), tempfile::tempdir().unwrap());
-    let unix = directory.path().join("socket");
-    setting.write_configuration("", &format!("server {{ listen unix:{}; protocol imap; }}", unix.display()));
-    let conf = setting.path("conf");
-    let text = std::fs::read_to_string(&conf).unwrap();
-    std::fs::write(&conf, text.replace("/pid;", "/missing/pid;")).unwrap();
-    assert!(setting.try_start().is_err());
-    assert!(!unix.exists());
+    for master in ["", "master_process off;"] {
+        let (setting, directory) = (Setting::new("", ""), tempfile::tempdir().unwrap());
+        let unix = directory.path().join("socket");
+        let server = format!("server {{ listen unix:{}; protocol imap; }}", unix.display());
+        setting.write_configuration(master, &server);
+        let conf = setting.path("conf");
+        let text = std::fs::read_to_string(&conf).unwrap();
+        std::fs::write(&conf, text.replace("/pid;", "/missing/pid;")).unwrap();
+        assert!(setting.try_start().is_err());
+        assert!(!unix.exists(), "{master}");
+    }
 }
 
 #[test]
