@@ -255,6 +255,10 @@ async fn connect(
         trouble = match reach(endpoint, speaks_first, share).await {
             Ok(Some(link)) => return Ok(link),
             Ok(None) => UpstreamTrouble::TimedOut,
+            // It was there, and has gone instead of speaking: that is its answer, and no reason to try another.
+            Err(source) if source.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(UpstreamTrouble::Io { call: Call::Recv, source });
+            }
             Err(source) => UpstreamTrouble::Connect { endpoint: endpoint.clone(), source },
         };
     }
@@ -410,6 +414,15 @@ mod tests {
         let said_first = driver::listen(&mut reached.unwrap().unwrap(), &mut said).await;
         said_first.unwrap();
         assert_eq!(said, "* OK\r\n");
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_resets_instead_of_speaking_was_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+        let reset = async { listener.accept().await.unwrap().0.set_zero_linger().unwrap() };
+        let (reached, ()) = tokio::join!(reach(&endpoint, true, LONG), reset);
+        assert_eq!(reached.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

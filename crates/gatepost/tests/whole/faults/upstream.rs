@@ -70,7 +70,7 @@ fn an_upstream_may_reset_at_every_byte_of_every_reply() {
         let count = scripts.len();
         let mut siege = playing(protocol, scripts);
         (0..count).for_each(|number| fails(&siege, &format!("byte {number}")));
-        let text = "failed (104: Connection reset by peer) while ";
+        let text = "recv() failed (104: Connection reset by peer) while ";
         rig::eventually("each is told", || siege.stage.proxy.log().matches(text).count() == count);
         siege.is_over();
     }
