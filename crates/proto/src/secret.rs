@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Fills `bytes` with zeros, also if nobody will read them again.
 ///
-/// The usual `zeroize()` writes byte by byte, which would be an eighth of what a login costs.
+/// The usual `zeroize()` writes byte by byte, and a login wipes all that it has read and written.
 pub fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     zeroize::optimization_barrier(bytes);
