@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use bytes::BytesMut;
 use proto::wipe;
@@ -34,6 +35,10 @@ const SPARE: usize = 256;
 
 /// Letters and closes that go out at once, whoever else may still have something to say.
 const FULL: usize = BATCH as usize;
+
+/// So many letters and closes at once show that there is much to do: then those who have just been woken are let run
+/// first. What they say at once is heard in one turn instead of several, and nobody has to be woken for each.
+const MANY: usize = 3;
 
 /// Room that a thread's ring needs.
 pub const BATCH: u32 = 64;
@@ -122,8 +127,14 @@ pub async fn deliver(ring: Ring) {
     OUTBOX.set(Some(outbox));
     // The task is woken by the first letter, and takes its turn behind all tasks that were ready by then.
     poll_fn(|cx| {
-        with(|outbox| outbox.postman = Some(cx.waker().clone()));
+        let posted = with(|outbox| {
+            outbox.postman = Some(cx.waker().clone());
+            outbox.posted()
+        });
         flush();
+        if posted.is_some_and(|posted| posted >= MANY) {
+            thread::yield_now();
+        }
         Poll::<()>::Pending
     })
     .await;
@@ -342,8 +353,13 @@ impl std::fmt::Debug for Debt {
 }
 
 impl Outbox {
+    /// How many letters and closes there are.
+    fn posted(&self) -> usize {
+        self.letters.len() + self.closing.len()
+    }
+
     fn is_full(&self) -> bool {
-        self.letters.len() + self.closing.len() >= FULL
+        self.posted() >= FULL
     }
 
     fn letter(&mut self, account: &Arc<Account>) -> Option<&mut Letter> {
