@@ -55,9 +55,14 @@ impl Stream {
         }
     }
 
-    /// What has gone wrong behind our back, if anything; it is told once.
+    /// What has gone wrong behind our back, if the runtime has heard of anything; it is told once.
     pub(super) fn take_error(&self) -> io::Result<()> {
-        each!(self, stream => stream.take_error())?.map_or(Ok(()), Err)
+        let taken = each!(self, stream => stream.try_io(Interest::ERROR, || stream.take_error()));
+        match taken {
+            // Nothing: that costs no system call.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            taken => taken?.map_or(Ok(()), Err),
+        }
     }
 
     /// Whether there is another end.

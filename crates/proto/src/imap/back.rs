@@ -211,9 +211,11 @@ impl Back {
         self.action = Action::SendingLogin;
         let tag = self.tag.as_ref();
         if self.unprompted.is_some_and(|most| user.len().max(password.expose().len()) <= most) {
-            write(output, &[tag, b" LOGIN ", &non_synchronising(&user)]);
-            write(output, &[&user, b" ", &non_synchronising(password.expose())]);
-            write(output, &[password.expose()]);
+            let (first, second) = (non_synchronising(&user), non_synchronising(password.expose()));
+            write(
+                output,
+                &[tag, b" LOGIN ", &first, b"\r\n", &user, b" ", &second, b"\r\n", password.expose()],
+            );
             self.state = State::Completion;
         } else {
             write(output, &[tag, b" LOGIN ", &literal(&user)]);

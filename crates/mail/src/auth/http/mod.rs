@@ -162,9 +162,9 @@ impl HttpAuthority {
 
     /// The servers that do not rest, then those that do: a login fails only when all have failed.
     fn in_order(&self) -> Vec<&Server> {
-        let (resting, mut servers): (Vec<_>, Vec<_>) =
-            self.servers.iter().partition(|server| server.is_resting());
-        servers.extend(resting);
+        let mut servers: Vec<_> = self.servers.iter().collect();
+        // A rest may end while they are being sorted.
+        servers.sort_by_cached_key(|server| server.is_resting());
         servers
     }
 
