@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Stub,
     /// The role of a load generator; started by this program only.
     Load,
+    /// The role of the bare flow; started by this program only, as a peer.
+    Bare,
 }
 
 /// A comparison.
@@ -30,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) nginx: PathBuf,
     /// Unless given, the program beside this one.
     pub(crate) gatepost: Option<PathBuf>,
+    /// Measure the bare flow, too.
+    pub(crate) bare: bool,
     /// Names and programs.
     pub(crate) others: Vec<(String, PathBuf)>,
     pub(crate) rounds: usize,
@@ -55,6 +59,7 @@ usage: ./bench [OPTIONS] [WORKLOAD...]
   --nginx PATH       the program to compare with (/usr/sbin/nginx)
   --peer NAME=PATH   one more, started as PATH -p DIRECTORY -c FILE -e FILE; a script that starts a proxy with
                      another configuration language takes the places from BENCH_... in the environment
+  --bare             the bare flow, too: the least that any proxy has to do, as a mark of what this machine allows
   --json, --markdown how results are written
   --update FILE      write the table into FILE, too, between its marks
 ";
@@ -68,6 +73,7 @@ impl Default for Options {
             workloads: Vec::new(),
             nginx: "/usr/sbin/nginx".into(),
             gatepost: None,
+            bare: false,
             others: Vec::new(),
             rounds: 5,
             extent: Extent {
@@ -102,8 +108,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Long("list") => return Ok(Command::List),
             Arg::Value(word) if word == "stub" => return Ok(Command::Stub),
             Arg::Value(word) if word == "load" => return Ok(Command::Load),
+            Arg::Value(word) if word == "bare" => return Ok(Command::Bare),
             Arg::Value(word) => options.workloads.push(workload(&word.string()?)?),
             Arg::Long("quick") => options.quick(),
+            Arg::Long("bare") => options.bare = true,
             Arg::Long("pin") => options.pin = true,
             Arg::Long("json") => options.form = Form::Json,
             Arg::Long("markdown") => options.form = Form::Markdown,
@@ -170,11 +178,20 @@ mod tests {
 
     #[test]
     fn options_and_workloads_mix() {
-        let options =
-            options(&["noop", "--rounds", "2", "--seconds=0.5", "idle", "--peer", "angie=/usr/sbin/angie"]);
+        let options = options(&[
+            "noop",
+            "--rounds",
+            "2",
+            "--seconds=0.5",
+            "idle",
+            "--bare",
+            "--peer",
+            "angie=/usr/sbin/angie",
+        ]);
         let names: Vec<_> = options.workloads.iter().map(|workload| workload.name).collect();
         assert_eq!(names, ["noop", "idle"]);
         assert_eq!((options.rounds, options.extent.span), (2, Duration::from_millis(500)));
+        assert!(options.bare);
         assert_eq!(options.others, [("angie".to_owned(), PathBuf::from("/usr/sbin/angie"))]);
     }
 

@@ -2,11 +2,13 @@
 //!
 //! It starts stub mail servers and an auth service, a load generator, and in turn every proxy that it compares, all on
 //! this machine and in this run, and measures from outside: CPU time and memory as the kernel counts them, latency as
-//! clients see it. It uses none of gatepost's crates, so that it cannot be wrong in the same way.
+//! clients see it. It uses none of gatepost's crates, so that it cannot be wrong in the same way; only `bare`, which is to
+//! have gatepost's means, has its ring.
 //!
 //! `compare` is the run, `workload` the table of what is measured, `measure` how; `stub` and `load` are the other
-//! processes. docs/performance.md is the manual.
+//! processes, `bare` is a peer. docs/performance.md is the manual.
 
+mod bare;
 mod certificates;
 mod child;
 mod cli;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Ok(Command::Help) => say(cli::HELP),
         Ok(Command::List) => list(),
         Ok(Command::Stub) => stub::serve().map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+        Ok(Command::Bare) => bare::serve().map(|()| ExitCode::SUCCESS).map_err(Failure::from),
         Ok(Command::Load) => load::serve().map(|()| ExitCode::SUCCESS).map_err(Failure::from),
         Err(error) => {
             // Nobody is left to be told that standard error is closed.
@@ -95,6 +98,9 @@ fn peers(options: &Options) -> Result<Vec<Peer>, Failure> {
         Some(program) => peers.push(Peer::new("gatepost", program)),
         None if beside.exists() => peers.push(Peer::new("gatepost", &beside)),
         None => tell(&format!("bench: no {}, so gatepost is not compared", beside.display()))?,
+    }
+    if options.bare {
+        peers.push(Peer::bare(&std::env::current_exe()?));
     }
     peers.extend(options.others.iter().map(|(name, program)| Peer::new(name, program)));
     Ok(peers)

@@ -39,6 +39,8 @@ const NGINX_MODULE: &str = "/usr/lib/nginx/modules/ngx_mail_module.so";
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
+    /// The role that the program is to play, if it has several.
+    role: Option<&'static str>,
     /// What its configuration needs before the text that all share.
     preamble: String,
 }
@@ -64,7 +66,12 @@ pub(crate) struct Surroundings<'a> {
 impl Peer {
     /// A proxy that reads nginx's configuration language and has its mail proxy built in.
     pub(crate) fn new(name: &str, program: &Path) -> Self {
-        Self { name: name.to_owned(), program: program.to_owned(), preamble: String::new() }
+        Self { name: name.to_owned(), program: program.to_owned(), role: None, preamble: String::new() }
+    }
+
+    /// The bare flow, which `program`, this one, knows.
+    pub(crate) fn bare(program: &Path) -> Self {
+        Self { role: Some("bare"), ..Self::new("bare", program) }
     }
 
     /// nginx, as Debian packs it or with the mail proxy built in.
@@ -76,6 +83,9 @@ impl Peer {
 
     /// What the program says about its version, in one line.
     pub(crate) fn version(&self) -> String {
+        if self.role.is_some() {
+            return "no proxy".to_owned();
+        }
         let said = Command::new(&self.program).arg("-v").stdin(Stdio::null()).output();
         let said = said.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
@@ -108,6 +118,7 @@ impl Peer {
         aim: &Aim,
     ) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
+        command.args(self.role);
         command.arg("-p").arg(directory);
         command.arg("-c").arg(directory.join("conf"));
         command.arg("-e").arg(directory.join("error.log"));

@@ -38,7 +38,7 @@ fn entry<'a>(list: &'a Value, key: &str, name: &str) -> &'a Value {
 
 #[test]
 fn every_workload_measures_something() {
-    let (success, output, errors) = bench(&["--quick", "--json"]);
+    let (success, output, errors) = bench(&["--quick", "--json", "--bare"]);
     assert!(success, "{output}{errors}");
     let document: Value = serde_json::from_str(&output).unwrap();
     let rows = [
