@@ -67,6 +67,9 @@ fn every_workload_measures_something() {
         }
     }
     assert_eq!(document["workloads"].as_array().unwrap().len(), rows.len());
+    for workload in ["imap-login", "pop3-login", "smtp-message", "noop", "download", "idle", "auth-wait"] {
+        assert!(able(&document, workload).contains(&"bare"), "{workload}: {output}");
+    }
 }
 
 #[test]
