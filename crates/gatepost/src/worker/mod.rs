@@ -25,12 +25,13 @@ use mail::dns::ConfFile;
 use mail::flavour::Flavour;
 use mail::serve;
 use mail::settings::log::Level;
+use mail::slots::Slots;
 use mail::tls::{KeptKey, Keyring, Lasting};
 use nix::sys::signal::Signal;
 use nix::unistd::dup2_stdin;
 use tokio::runtime;
 use tokio::sync::mpsc;
-use tokio::time::interval;
+use tokio::time::{Instant, sleep_until};
 
 use self::names::{MasterResolver, Open};
 use self::sandbox::Walls;
@@ -49,7 +50,7 @@ pub(crate) const MARK: &str = "GATEPOST_WORKER";
 /// The exit code of a worker that cannot work, and would not if it were started again (as the originals).
 pub(crate) const FATAL: u8 = 2;
 
-/// How often the master hears how many connections there are.
+/// How often the master hears how many connections there are, at most.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the worker cannot work.
@@ -209,15 +210,13 @@ impl Worker {
     async fn run(mut self) -> Result<(), Fatal> {
         let mut orphan = false;
         let slots = self.serving.slots();
-        let (mut counted, mut connections) = (interval(COUNTED_EVERY), None);
+        let (mut connections, mut next_count) = (slots.used(), Instant::now());
+        self.say(ToMaster::Connections(connections));
         loop {
             tokio::select! {
-                _ = counted.tick() => {
-                    // While nothing changes, nobody is woken for it.
-                    let used = slots.used();
-                    if connections.replace(used) != Some(used) {
-                        self.say(ToMaster::Connections(used));
-                    }
+                () = other_count(&slots, connections, next_count) => {
+                    (connections, next_count) = (slots.used(), Instant::now() + COUNTED_EVERY);
+                    self.say(ToMaster::Connections(connections));
                 }
                 message = self.from_master.recv(), if !orphan => match message {
                     Some(Ok((message, descriptors))) => self.obey(message, descriptors),
@@ -349,6 +348,13 @@ impl Worker {
     fn line(&self, level: Level, message: &str) {
         self.serving.log().line(level, None, message);
     }
+}
+
+/// Waits until there are not just `known` connections any more, and until it is `time`. While nothing changes, nobody is
+/// woken for it.
+async fn other_count(slots: &Slots, known: usize, time: Instant) {
+    slots.other_than(known).await;
+    sleep_until(time).await;
 }
 
 /// The keys of session tickets that there are; the master hears of new ones.
