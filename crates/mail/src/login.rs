@@ -91,8 +91,8 @@ pub struct Waiting {
     salt: Salt,
     /// When its patience with us, and ours with it, ends: one limit from greeting to login (as the originals).
     deadline: Instant,
-    /// What has become of its login, and when it is to know.
-    settled: Option<(Instant, Settled)>,
+    /// What has become of its login, and when it is to know. Most clients never have to wait for it.
+    settled: Option<Box<(Instant, Settled)>>,
 }
 
 /// A client that was greeted and has said nothing: the least that has to be kept of it.
@@ -182,7 +182,7 @@ impl Waiting {
 
     /// How long there is nothing to do if the client says nothing.
     pub fn until(&self) -> Instant {
-        self.settled.as_ref().map_or(self.deadline, |(time, _)| *time)
+        self.settled.as_ref().map_or(self.deadline, |settled| settled.0)
     }
 
     /// Greets the client, if nothing is known of it but its address: then little has to be kept until it speaks.
@@ -372,16 +372,16 @@ impl Waiting {
                 (Duration::ZERO, Settled::Answer(LoginAnswer::Failed))
             }
         };
-        self.settled = Some((Instant::now() + wait.max(penalty), settled));
+        self.settled = Some(Box::new((Instant::now() + wait.max(penalty), settled)));
         None
     }
 
     /// Waits until it is time for what the client is to know; `None` if that is so far away that the session may rest.
     async fn wait(&mut self) -> Result<Option<Settled>, Trouble> {
-        while let Some((time, _)) = self.settled {
+        while let Some(&(time, _)) = self.settled.as_deref() {
             let now = Instant::now();
             if time <= now {
-                return Ok(self.settled.take().map(|(_, settled)| settled));
+                return Ok(self.settled.take().map(|settled| settled.1));
             }
             let awake = if self.may_rest(time) { time.min(now + rest::AFTER) } else { time };
             tokio::select! {

@@ -25,10 +25,9 @@ pub(crate) struct Client {
 impl Client {
     /// A client that was not heard yet. `secured`: TLS is already up.
     pub(crate) fn new(settings: Arc<Settings>, secured: bool, salt: Salt) -> Self {
-        let counters = Counters::new(settings.limits);
         Self {
             settings,
-            counters,
+            counters: Counters::default(),
             salt,
             secured,
             heard: false,

@@ -39,7 +39,8 @@ struct Progress {
 
 /// What is expected next, and what is known of the login that is under way.
 ///
-/// The tag is that of the command which has begun the login.
+/// The tag is that of the command which has begun the login. What is large is boxed: most clients wait for their own next
+/// command, and there are many of them.
 #[derive(Debug)]
 enum State {
     /// The first step.
@@ -51,9 +52,9 @@ enum State {
     /// The authority's answer about a login by this method.
     Asked(Tag, Method),
     /// The step that tells the client of it.
-    Answered(Tag, Method, LoginAnswer),
+    Answered(Tag, Method, Box<LoginAnswer>),
     /// The client's line behind an error challenge; then the refusal.
-    Challenged(Challenged),
+    Challenged(Box<Challenged>),
     /// TLS.
     Upgrading,
     /// Nothing.
@@ -128,7 +129,7 @@ impl Front {
             State::Command => self.next_command(input, output),
             State::Sasl(tag, exchange) => self.next_response(tag, exchange, input, output),
             State::Challenged(challenged) => self.next_acknowledgement(challenged, input, output),
-            State::Answered(tag, method, answer) => self.conclude(tag, method, answer, output),
+            State::Answered(tag, method, answer) => self.conclude(tag, method, *answer, output),
             State::Upgrading => {
                 self.state = State::Upgrading;
                 Break(Want::Tls)
@@ -166,11 +167,11 @@ impl Front {
 
     fn next_acknowledgement(
         &mut self,
-        challenged: Challenged,
+        challenged: Box<Challenged>,
         input: &mut BytesMut,
         output: &mut BytesMut,
     ) -> Next {
-        let Challenged { tag, method, refusal } = &challenged;
+        let Challenged { tag, method, refusal } = &*challenged;
         match self.read(Some(tag), command::response, input, output) {
             Read::Part => Break(self.wait_in(State::Challenged(challenged))),
             Read::Done(next) => self.end_unless(refusal.retry, next),
@@ -233,7 +234,7 @@ impl Front {
     }
 
     fn count_command<T>(&mut self, tag: Option<&Tag>, value: T, output: &mut BytesMut) -> Read<T> {
-        match self.client.counters.command() {
+        match self.client.counters.command(&self.client.settings.limits) {
             Ok(()) => Read::Whole(value),
             Err(violation) => {
                 reply::invalid(tag, output);
@@ -245,7 +246,7 @@ impl Front {
     /// If data follows that would be taken for commands, the session ends: it may be a password or a message.
     fn count_error(&mut self, tag: Option<&Tag>, data_follows: bool, output: &mut BytesMut) -> Next {
         let next = self.invalid(tag, output);
-        match self.client.counters.malformed() {
+        match self.client.counters.malformed(&self.client.settings.limits) {
             Ok(()) => self.end_unless(!data_follows, next),
             Err(violation) => self.end_unless(false, Break(Want::Note(violation))),
         }
@@ -337,7 +338,7 @@ impl Front {
                 let challenge = refusal.challenge.take().filter(|_| sasl::has_error_challenge(method));
                 let Some(challenge) = challenge else { return self.refuse(&tag, &refusal, output) };
                 reply::prompt(&challenge, output);
-                self.enter(State::Challenged(Challenged { tag, method, refusal }))
+                self.enter(State::Challenged(Box::new(Challenged { tag, method, refusal })))
             }
             LoginAnswer::Failed => {
                 output.extend_from_slice(reply::FAILED);
@@ -398,7 +399,7 @@ impl Dialogue for Front {
 
     fn answer(&mut self, answer: LoginAnswer) {
         self.state = match std::mem::replace(&mut self.state, State::Closing) {
-            State::Asked(tag, method) => State::Answered(tag, method, answer),
+            State::Asked(tag, method) => State::Answered(tag, method, Box::new(answer)),
             other => other,
         };
     }

@@ -88,7 +88,8 @@ pub(crate) struct LineFront<S> {
     state: State,
 }
 
-/// What is expected next, and what is known of the login that is under way.
+/// What is expected next, and what is known of the login that is under way. What is large is boxed: most clients wait for
+/// their own next command, and there are many of them.
 #[derive(Debug)]
 enum State {
     /// The first step.
@@ -100,9 +101,9 @@ enum State {
     /// The answer about a login by this method.
     Asked(Method),
     /// The step that tells the client of it.
-    Answered(Method, LoginAnswer),
+    Answered(Method, Box<LoginAnswer>),
     /// The client's line behind an error challenge; then the refusal.
-    Challenged(Method, Refusal),
+    Challenged(Method, Box<Refusal>),
     /// TLS.
     Upgrading,
     /// Nothing.
@@ -136,7 +137,7 @@ impl<S: Speech> LineFront<S> {
                 S::greet(&self.client, output);
                 self.enter(State::Command)
             }
-            State::Answered(method, answer) => self.conclude(method, answer, output),
+            State::Answered(method, answer) => self.conclude(method, *answer, output),
             State::Upgrading => {
                 self.state = State::Upgrading;
                 Break(Want::Tls)
@@ -194,11 +195,11 @@ impl<S: Speech> LineFront<S> {
     /// Counts a line by whether it keeps to the grammar. An error may carry the violation that ends the session.
     fn count<T>(&mut self, parsed: Result<T, Malformed>) -> Result<T, Option<Violation>> {
         if let Ok(parsed) = parsed {
-            self.client.counters.command()?;
+            self.client.counters.command(&self.client.settings.limits)?;
             return Ok(parsed);
         }
         self.speech.malformed();
-        self.client.counters.malformed()?;
+        self.client.counters.malformed(&self.client.settings.limits)?;
         Err(None)
     }
 
@@ -252,7 +253,9 @@ impl<S: Speech> LineFront<S> {
         match answer {
             LoginAnswer::Refused(mut refusal) => {
                 match refusal.challenge.take().filter(|_| sasl::has_error_challenge(method)) {
-                    Some(challenge) => self.prompt(&challenge, State::Challenged(method, refusal), output),
+                    Some(challenge) => {
+                        self.prompt(&challenge, State::Challenged(method, Box::new(refusal)), output)
+                    }
                     None => self.refuse(&refusal, output),
                 }
             }
@@ -330,7 +333,7 @@ impl<S: Speech> Dialogue for LineFront<S> {
 
     fn answer(&mut self, answer: LoginAnswer) {
         if let State::Asked(method) = self.state {
-            self.state = State::Answered(method, answer);
+            self.state = State::Answered(method, Box::new(answer));
         }
     }
 
