@@ -48,6 +48,7 @@ fn every_workload_measures_something() {
         ("handshake-rsa", "p99"),
         ("pop3-login", "cpu"),
         ("smtp-message", "p50"),
+        ("smtp-latency", "p99"),
         ("noop", "cpu"),
         ("noop-tls", "cpu"),
         ("download", "cpu_per_gigabyte"),
