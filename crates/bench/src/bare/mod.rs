@@ -308,17 +308,23 @@ impl Flow {
         let found = server(&buffer[..n]);
         self.idle.push(place);
         let is_there = matches!(self.sessions[number].phase, Phase::Asking);
-        if let Some(found) = found.filter(|_| is_there) {
+        if !is_there {
+            self.left.push(number);
+        } else if let Some(found) = found {
             let upstream = Rc::new(dial(found)?);
             self.watch(&upstream, Place::Upstream(number))?;
             self.sessions[number].upstream = Some(upstream);
             self.sessions[number].phase = Phase::LoggingIn(0);
+        } else {
+            self.sessions[number].phase = Phase::Over;
         }
         Ok(())
     }
 
     fn end(&mut self, number: usize) {
         let session = &mut self.sessions[number];
+        // Nobody else gets the number, and with it the answer, while one is on its way.
+        let is_asking = matches!(session.phase, Phase::Asking);
         session.phase = Phase::Over;
         if let Some(upstream) = session.upstream.take() {
             // It has closed, or is to forget a client that has gone.
@@ -326,7 +332,9 @@ impl Flow {
             self.closing.push(upstream);
         }
         self.closing.extend(session.client.take());
-        self.left.push(number);
+        if !is_asking {
+            self.left.push(number);
+        }
     }
 
     fn post(&mut self, to: &Rc<OwnedFd>, bytes: &[u8]) {
