@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::figures::Spread;
 use crate::measure::{Bench, Sample};
 use crate::peer::Peer;
-use crate::workload::{Goal, Metric, Plan, Workload};
+use crate::workload::{Goal, Metric, Plan, SHARES, Workload};
 
 /// What came of one workload.
 #[derive(Debug)]
@@ -67,9 +67,8 @@ fn compare_one(
 /// Memory hardly varies, and thousands of sessions take their time to open.
 fn rounds_of(plan: Plan, rounds: usize) -> usize {
     match plan {
-        Plan::Rate { .. } | Plan::Volume { .. } => rounds,
-        Plan::Growth { .. } | Plan::Threads { .. } => rounds.min(3),
         Plan::Hold { .. } => rounds.min(2),
+        Plan::Rate { .. } | Plan::Volume { .. } | Plan::Growth { .. } | Plan::Threads { .. } => rounds,
     }
 }
 
@@ -95,17 +94,38 @@ impl Outcome {
     fn values(&self, metric: Metric) -> impl Iterator<Item = f64> {
         self.samples().iter().filter_map(move |sample| sample.get(&metric).copied())
     }
+
+    fn median(&self, metric: Metric) -> Option<f64> {
+        Some(Spread::of(self.values(metric))?.median)
+    }
+
+    /// [`Metric::Growth`], of medians: the dearest of several noisy figures says more of the noise than of the proxy.
+    fn growth(&self) -> Option<f64> {
+        let costs = (0..SHARES.len()).map(|step| self.median(Metric::CpuHolding(step)));
+        let costs: Vec<_> = costs.collect::<Option<_>>()?;
+        let dearest = costs.iter().copied().fold(0.0, f64::max);
+        Some(dearest / costs.first()?)
+    }
 }
 
 impl Compared {
     /// What was measured of any peer.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let sample = self.outcomes.iter().find_map(|outcome| outcome.samples().first());
-        sample.map(|sample| sample.keys().copied().collect()).unwrap_or_default()
+        let mut metrics: Vec<_> = sample.map(|sample| sample.keys().copied().collect()).unwrap_or_default();
+        if metrics.contains(&Metric::CpuHolding(0)) {
+            metrics.push(Metric::Growth);
+        }
+        metrics
     }
 
     /// A metric of a peer.
     pub(crate) fn figure(&self, metric: Metric, peer: usize) -> Option<Figure> {
+        if metric == Metric::Growth {
+            let [mine, first] = [peer, 0].map(|peer| self.outcomes[peer].growth());
+            let ratio = mine.zip(first).filter(|_| peer > 0).map(|(mine, first)| mine / first);
+            return Some(Figure { value: Spread::of(mine)?, ratio: Spread::of(ratio) });
+        }
         let mine = self.outcomes[peer].values(metric);
         let ratio = (peer > 0)
             .then(|| Spread::of(mine.zip(self.outcomes[0].values(metric)).map(|(mine, first)| mine / first)))
@@ -153,6 +173,21 @@ mod tests {
             compared([&[100.0, 200.0, 400.0], &[50.0, 120.0, 160.0]]).figure(Metric::Cpu, 1).unwrap();
         assert_eq!(figure.value, Spread { median: 120.0, lowest: 50.0, highest: 160.0 });
         assert_eq!(figure.ratio, Some(Spread { median: 0.5, lowest: 0.4, highest: 0.6 }));
+    }
+
+    #[test]
+    fn growth_is_that_of_medians_and_not_of_the_noisiest_round() {
+        let round = |costs: [f64; 4]| (0..).map(Metric::CpuHolding).zip(costs).collect();
+        let rounds = [[10.0, 10.0, 12.0, 20.0], [10.0, 30.0, 12.0, 11.0], [10.0, 10.0, 12.0, 11.0]];
+        let flat = Outcome::Measured(vec![round([5.0; 4])]);
+        let compared = Compared {
+            workload: &WORKLOADS[0],
+            outcomes: vec![flat, Outcome::Measured(rounds.map(round).into())],
+        };
+        assert_eq!(compared.metrics().last(), Some(&Metric::Growth));
+        let figure = |peer| compared.figure(Metric::Growth, peer).unwrap();
+        assert_eq!((figure(0).value.median, figure(0).ratio), (1.0, None));
+        assert_eq!((figure(1).value.median, figure(1).ratio.unwrap().median), (1.2, 1.2));
     }
 
     #[test]

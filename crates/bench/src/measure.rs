@@ -85,7 +85,7 @@ impl Spot<'_> {
         let (ran, cpu) = pair.measured(self.bench.extent.span)?;
         pair.check()?;
         Ok([
-            (Metric::Cpu, microseconds(cpu.as_secs_f64()) / count(ran.operations)),
+            (Metric::Cpu, cost(&ran, cpu)),
             (Metric::Median, microseconds(ran.median)),
             (Metric::Tail, microseconds(ran.tail)),
         ]
@@ -133,13 +133,10 @@ impl Spot<'_> {
             let sessions = self.bench.extent.sessions / share;
             pair.load.order(&Order::Hold { state: State::LoggedIn, sessions })?;
             let (ran, cpu) = pair.measured(self.bench.extent.span)?;
-            let each = microseconds(cpu.as_secs_f64()) / count(ran.operations);
-            sample.insert(Metric::CpuHolding(step), each);
+            sample.insert(Metric::CpuHolding(step), cost(&ran, cpu));
         }
         pair.load.order(&Order::Inspect)?;
         pair.check()?;
-        let dearest = sample.values().copied().fold(0.0, f64::max);
-        sample.insert(Metric::Growth, dearest / sample[&Metric::CpuHolding(0)]);
         Ok(sample)
     }
 
@@ -258,6 +255,11 @@ fn run(loads: &mut [Load], span: Duration) -> Result<Vec<Ran>, Failure> {
 fn processors() -> io::Result<f64> {
     let processors = u32::try_from(std::thread::available_parallelism()?.get()).unwrap_or(u32::MAX);
     Ok(f64::from(processors))
+}
+
+/// Microseconds of CPU time for an operation.
+fn cost(ran: &Ran, cpu: Duration) -> f64 {
+    microseconds(cpu.as_secs_f64()) / count(ran.operations)
 }
 
 fn warm_up(span: Duration) -> Duration {

@@ -62,7 +62,7 @@ pub(crate) enum Metric {
     Idle,
     /// CPU time for an operation with that one of [`SHARES`] held.
     CpuHolding(usize),
-    /// The dearest operation of the four, in terms of the one with the fewest sessions held.
+    /// The dearest operation of the four, in terms of the one with the fewest sessions held. Taken from medians.
     Growth,
     /// Operations in a second with so many workers.
     Throughput(u8),
