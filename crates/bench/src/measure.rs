@@ -132,6 +132,9 @@ impl Spot<'_> {
         for (step, share) in SHARES.into_iter().enumerate() {
             let sessions = self.bench.extent.sessions / share;
             pair.load.order(&Order::Hold { state: State::LoggedIn, sessions })?;
+            // What a proxy does with sessions that have just become idle is not what a login costs.
+            pass(self.bench.extent.settle / 2);
+            pair.rest()?;
             let (ran, cpu) = pair.measured(self.bench.extent.span)?;
             sample.insert(Metric::CpuHolding(step), cost(&ran, cpu));
         }
